@@ -1,0 +1,2 @@
+export { createTestClock } from './TestClock.ts'
+export type { TestClock } from './TestClock.ts'

@@ -1,0 +1,1 @@
+export type { Company, CompanyStore, CompanyUpdate, Listing } from './Company.ts'
