@@ -1,0 +1,6 @@
+export { loadConfig } from './loadConfig.ts'
+export type { ConfigSections, LoadConfigOptions, LoadedConfig } from './loadConfig.ts'
+export { ConfigError } from './ConfigError.ts'
+export type { ConfigProblem, ConfigProblemCode } from './ConfigError.ts'
+export { substituteVariables } from './substitute.ts'
+export { nearest } from './nearest.ts'

@@ -1,0 +1,5 @@
+export { createLogger, forwardLogChannel } from './logger.ts'
+export type { Logger, LoggerOptions, LogLevel } from './logger.ts'
+export { LOG_LEVELS } from './logger.ts'
+export { createMetrics } from './metrics.ts'
+export type { Metrics } from './metrics.ts'
