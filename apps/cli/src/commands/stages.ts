@@ -1,0 +1,84 @@
+import { backfill as backfillUseCase, gaps as gapsUseCase, retention as retentionUseCase, scan as scanUseCase } from '@varve/application'
+import { isLayer, type Layer, VarveError } from '@varve/core'
+import { print, printJson, table } from '../output/print.ts'
+import { printSummary } from '../output/summary.ts'
+import type { GlobalOptions } from '../program.ts'
+import { dataDirOf, settingsOf, withApplication } from '../session.ts'
+import { providerOf } from './run.ts'
+
+interface StageOptions extends GlobalOptions {
+  readonly bars?: readonly string[]
+  readonly asOf?: string
+}
+
+export async function scan(options: StageOptions & { readonly confirm?: boolean }): Promise<void> {
+  const settings = settingsOf(options)
+  const dataDir = dataDirOf(options)
+  const report = await withApplication({ settings, dataDir, provider: providerOf(options, settings), asOf: options.asOf }, (app, signal) =>
+    scanUseCase(app, { confirm: options.confirm, signal }),
+  )
+  if (options.json === true) printJson(report)
+  else printSummary(report, { dataDir, kind: 'run' })
+}
+
+export async function backfill(
+  options: StageOptions & { readonly layer?: string; readonly symbols?: string; readonly days?: string },
+): Promise<void> {
+  const settings = settingsOf(options)
+  const dataDir = dataDirOf(options)
+  const layer = options.layer === undefined ? undefined : parseLayer(options.layer)
+  const symbols = options.symbols?.split(',').map((symbol) => symbol.trim()).filter((symbol) => symbol !== '')
+  if ((layer === undefined) === (symbols === undefined)) {
+    throw new VarveError('name what to backfill: either --layer N or --symbols A,B', { code: 'OPTIONS_CONFLICT' })
+  }
+  const report = await withApplication(
+    { settings, dataDir, provider: providerOf(options, settings), asOf: options.asOf, mustExist: true },
+    (app, signal) => backfillUseCase(app, { layer, symbols, days: parseDays(options.days), signal }),
+  )
+  if (options.json === true) printJson(report)
+  else printSummary(report, { dataDir, kind: 'run' })
+}
+
+export async function gaps(options: StageOptions & { readonly heal?: boolean }): Promise<void> {
+  const settings = settingsOf(options)
+  const dataDir = dataDirOf(options)
+  const heal = options.heal === true
+  const provider = heal ? providerOf(options, settings) : undefined
+  const report = await withApplication({ settings, dataDir, provider, asOf: options.asOf, mustExist: true }, (app, signal) =>
+    gapsUseCase(app, { heal, signal }),
+  )
+  if (options.json === true) printJson(report)
+  else print(`${report.gaps.detected} sessions missing in ${report.gaps.symbols} symbols, ${report.gaps.healed} healed, ${report.gaps.confirmedEmpty} confirmed empty, ${report.gaps.open} open`)
+}
+
+export async function retention(options: StageOptions): Promise<void> {
+  const settings = settingsOf(options)
+  const result = await withApplication(
+    { settings, dataDir: dataDirOf(options), asOf: options.asOf, mustExist: true },
+    (app, signal) => retentionUseCase(app, { signal }),
+  )
+  if (options.json === true) {
+    printJson(result)
+    return
+  }
+  print(`Retention as of ${result.asOf}`)
+  for (const line of table([
+    ['interval', 'archived', 'left Postgres', 'expired'],
+    ...result.intervals.map((item) => [item.interval, item.archivedRows, item.hotDeleted, item.coldExpired]),
+  ])) {
+    print(line)
+  }
+}
+
+function parseLayer(text: string): Layer {
+  const value = Number(text.replace(/^layer/i, ''))
+  if (text.trim() !== '' && isLayer(value)) return value
+  throw new VarveError(`"${text}" is not a layer; use 0, 1, 2 or 3`, { code: 'LAYER_UNKNOWN', details: { found: text } })
+}
+
+function parseDays(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const days = Number(text)
+  if (Number.isInteger(days) && days >= 1) return days
+  throw new VarveError(`--days takes a whole number above 0, found "${text}"`, { code: 'OPTION_INVALID', details: { found: text } })
+}

@@ -1,0 +1,152 @@
+import { Command, CommanderError, Option } from 'commander'
+import { printError } from './output/errors.ts'
+
+/** Options every command takes. */
+export interface GlobalOptions {
+  readonly config?: string
+  readonly dataDir?: string
+  readonly json?: boolean
+}
+
+const VERSION = '0.0.0'
+
+/** Parses the command line, runs the command, and returns the exit code. */
+export async function runProgram(argv: readonly string[]): Promise<number> {
+  const program = buildProgram()
+  try {
+    await program.parseAsync([...argv])
+    return Number(process.exitCode ?? 0)
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    return printError(error)
+  }
+}
+
+const intervalOption = () => new Option('--interval <interval>', 'length of a bar: 1m, 5m, 15m, 1h or 1d').default('1d')
+const asOfOption = () => new Option('--as-of <date>', 'the close of this session is "now" (YYYY-MM-DD)')
+const barsOption = () => new Option('--bars <file...>', 'Parquet or CSV files as the source of market data')
+
+function command(program: Command, name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option('--config <dir>', 'folder of configuration files (default: ./config, or built-in defaults without it)')
+    .option('--data-dir <dir>', 'folder of the embedded database and the lake (default: ./.varve)')
+    .option('--json', 'print one JSON document on standard output')
+}
+
+function buildProgram(): Command {
+  const program = new Command('varve')
+    .description('Layered market data for systematic trading: decides which symbols matter, fetches what each deserves, heals what is missing.')
+    .version(VERSION)
+    .exitOverride()
+    .showSuggestionAfterError()
+    .showHelpAfterError('(add --help for the options)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  varve run --demo                                 one whole cycle on a synthetic market
+  varve import prices.parquet                      load a file, then look for gaps
+  varve run --bars prices.parquet --as-of 2015-06-30
+  varve why AAPL                                   why a symbol is in its layer
+  varve bars AAPL --from 2015-06-01 --json`,
+    )
+
+  command(program, 'init', 'write the default configuration')
+    .addHelpText('after', '\nExamples:\n  varve init                    writes ./config\n  varve init --config /etc/varve')
+    .action(async (options: GlobalOptions) => (await import('./commands/init.ts')).init(options))
+
+  command(program, 'run', 'one cycle: list, scan, backfill, heal gaps, apply retention')
+    .addOption(barsOption())
+    .option('--demo', 'use the built-in synthetic market')
+    .addOption(asOfOption())
+    .option('--confirm', 'apply a scan that was held because it demotes unusually many symbols')
+    .option('--serve', 'go on as the daemon afterwards')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  varve run --demo
+  varve run --bars us_daily.parquet --as-of 2015-06-30 --json
+  varve run                                        with a provider in config/providers.yaml`,
+    )
+    .action(async (options) => (await import('./commands/run.ts')).run(options))
+
+  command(program, 'import', 'load everything in files, whatever the layer policy, then look for gaps')
+    .argument('<file...>', 'Parquet or CSV files')
+    .addOption(intervalOption())
+    .option('--source <name>', 'name of the source (default: the file name)')
+    .addOption(asOfOption())
+    .addHelpText('after', '\nExamples:\n  varve import sp500_daily.parquet\n  varve import minute/*.csv.gz --interval 1m --source vendor-x --json')
+    .action(async (files: string[], options) => (await import('./commands/import.ts')).importCommand(files, options))
+
+  command(program, 'scan', 'bring listings and daily bars up to date and judge every symbol')
+    .addOption(barsOption())
+    .addOption(asOfOption())
+    .option('--confirm', 'apply a scan that was held because it demotes unusually many symbols')
+    .addHelpText('after', '\nExample:\n  varve scan --bars us_daily.parquet --as-of 2015-07-01')
+    .action(async (options) => (await import('./commands/stages.ts')).scan(options))
+
+  command(program, 'backfill', 'fetch history on purpose, and work off what events asked for')
+    .option('--layer <n>', 'every symbol of this layer and above')
+    .option('--symbols <list>', 'symbols, separated by commas')
+    .option('--days <n>', "days back (default: each layer's policy)")
+    .addOption(barsOption())
+    .addOption(asOfOption())
+    .addHelpText('after', '\nExamples:\n  varve backfill --symbols AAPL,MSFT --days 90\n  varve backfill --layer 3')
+    .action(async (options) => (await import('./commands/stages.ts')).backfill(options))
+
+  command(program, 'gaps', 'compare what is held with the calendar')
+    .option('--heal', 'fetch what is missing')
+    .addOption(barsOption())
+    .addOption(asOfOption())
+    .addHelpText('after', '\nExamples:\n  varve gaps\n  varve gaps --heal --bars us_daily.parquet')
+    .action(async (options) => (await import('./commands/stages.ts')).gaps(options))
+
+  command(program, 'retention', 'move bars to the lake and delete what has expired')
+    .addOption(asOfOption())
+    .addHelpText('after', '\nExample:\n  varve retention --as-of 2015-07-31')
+    .action(async (options) => (await import('./commands/stages.ts')).retention(options))
+
+  command(program, 'status', 'what is held, and how much')
+    .addHelpText('after', '\nExamples:\n  varve status\n  varve status --data-dir .varve/demo --json')
+    .action(async (options: GlobalOptions) => (await import('./commands/queries.ts')).status(options))
+
+  command(program, 'why', 'why a symbol is in its layer: value, threshold and margin of each criterion')
+    .argument('<symbol>', 'symbol as the exchange writes it')
+    .addHelpText('after', '\nExample:\n  varve why AAPL')
+    .action(async (symbol: string, options: GlobalOptions) => (await import('./commands/queries.ts')).why(symbol, options))
+
+  command(program, 'bars', 'bars of one symbol, hot and cold as one')
+    .argument('<symbol>', 'symbol as the exchange writes it')
+    .addOption(intervalOption())
+    .option('--from <date>', 'first date (YYYY-MM-DD)')
+    .option('--to <date>', 'last date (YYYY-MM-DD)')
+    .option('--source <name>', 'provider, or provider/feed')
+    .option('--include-suspect', 'also rows that validation set aside, with their rule')
+    .addHelpText('after', '\nExamples:\n  varve bars AAPL --from 2015-06-01 --to 2015-06-30\n  varve bars AAPL --interval 5m --json')
+    .action(async (symbol: string, options) => (await import('./commands/queries.ts')).bars(symbol, options))
+
+  const config = program.command('config').description('look after the configuration')
+  command(config, 'check', 'report every fault of every file, with line and column')
+    .addHelpText('after', '\nExample:\n  varve config check --config ./config')
+    .action(async (options: GlobalOptions) => (await import('./commands/config.ts')).check(options))
+
+  const calendar = program.command('calendar').description('trading calendar')
+  command(calendar, 'sessions', 'sessions of an exchange with opening and closing instants')
+    .requiredOption('--from <date>', 'first date (YYYY-MM-DD)')
+    .requiredOption('--to <date>', 'last date (YYYY-MM-DD)')
+    .option('--exchange <code>', 'exchange (ISO 10383)', 'XNYS')
+    .addHelpText('after', '\nExample:\n  varve calendar sessions --from 2025-07-01 --to 2025-07-10')
+    .action(async (options) => (await import('./commands/calendar.ts')).sessions(options))
+
+  command(program, 'daemon', 'long-running service: cycles after each close, events, /health and /metrics')
+    .addOption(barsOption())
+    .addOption(asOfOption())
+    .option('--port <n>', 'port to listen on (default: daemon.yaml)')
+    .addHelpText('after', '\nExample:\n  varve daemon --port 8080')
+    .action(async (options) => (await import('./commands/daemon.ts')).daemon(options))
+
+  return program
+}

@@ -1,0 +1,78 @@
+import { accessSync, constants, statSync } from 'node:fs'
+import { basename } from 'node:path'
+import type { Clock, Interval, SessionCalendar } from '@varve/core'
+import { VarveError } from '@varve/core'
+import { createFileProvider, createPolygonProvider, type FileProvider, type MarketDataProvider } from '@varve/providers'
+import { createRateLimiter } from '@varve/rate-limiter'
+import type { Settings } from './settings.ts'
+
+interface Parts {
+  readonly calendar: SessionCalendar
+  readonly clock: Clock
+}
+
+/** Files as a source of bars. @throws `FILE_NOT_FOUND`, `FILE_UNREADABLE` before anything is opened */
+export function fileProvider(
+  files: readonly string[],
+  settings: Settings,
+  options: { readonly interval?: Interval; readonly name?: string } = {},
+): (parts: Parts) => FileProvider {
+  for (const file of files) checkReadable(file)
+  return ({ calendar, clock }) =>
+    createFileProvider({
+      files,
+      interval: options.interval ?? '1d',
+      name: options.name ?? sourceNameOf(files[0]!),
+      calendar,
+      clock,
+      exchange: settings.providers.file.exchange,
+    })
+}
+
+/** `data/us_daily.parquet` → `us_daily`. */
+export function sourceNameOf(file: string): string {
+  return basename(file).replace(/\.(parquet|csv|csv\.gz|txt|txt\.gz)$/i, '')
+}
+
+function checkReadable(file: string): void {
+  try {
+    if (!statSync(file).isFile()) {
+      throw new VarveError(`${file} is not a file`, { code: 'FILE_NOT_FOUND', details: { file } })
+    }
+  } catch (cause) {
+    if (cause instanceof VarveError) throw cause
+    throw new VarveError(`no such file: ${file}`, { code: 'FILE_NOT_FOUND', cause, details: { file } })
+  }
+  try {
+    accessSync(file, constants.R_OK)
+  } catch (cause) {
+    throw new VarveError(`${file} cannot be read; check its permissions`, {
+      code: 'FILE_UNREADABLE',
+      cause,
+      details: { file },
+    })
+  }
+}
+
+/** The provider the configuration names, or `undefined` when it names none. */
+export function configuredProvider(settings: Settings): ((parts: Parts) => MarketDataProvider) | undefined {
+  const { polygon } = settings.providers
+  if (polygon === undefined) return undefined
+  const { profiles, marginMs } = settings['rate-limits']
+  return ({ calendar, clock }) =>
+    createPolygonProvider({
+      baseUrl: polygon.baseUrl,
+      apiKey: polygon.apiKey,
+      allowedHosts: polygon.allowedHosts,
+      quota: createRateLimiter({ limits: { polygon: { windows: profiles[polygon.plan]!, marginMs } }, clock }),
+      quotaKey: 'polygon',
+      calendar,
+      clock,
+      intervals: polygon.intervals,
+      historyDays: polygon.historyDays,
+      requestTimeoutMs: polygon.requestTimeoutMs,
+      deadlineMs: polygon.deadlineMs,
+      attempts: polygon.attempts,
+      initialBackoffMs: polygon.initialBackoffMs,
+    })
+}

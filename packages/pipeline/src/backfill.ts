@@ -1,0 +1,249 @@
+import {
+  addDays,
+  type DateRange,
+  isVarveError,
+  type Interval,
+  type Layer,
+  seriesStream,
+  type SessionDate,
+  type SqlTx,
+  uuidFromName,
+  VarveError,
+} from '@varve/core'
+import type { Job, NewEvent } from '@varve/events'
+import { lookbackSessions } from '@varve/layers'
+import { BACKFILL_QUEUE, type PipelineContext } from './context.ts'
+import { type CoverageNote, coverageSource, coveredRanges, noteCoverage } from './cover.ts'
+import { fetchBars, type FetchedBars, type FetchNeed, sessionDateOf } from './fetchBars.ts'
+import { healOutcome } from './healing.ts'
+import { type BackfillJob, backfillJobSchema, backfillKey } from './jobs.ts'
+import { commitBars } from './loadBars.ts'
+import { barsNeed, depthStart } from './policy.ts'
+import { subtractRanges, trimToSessions } from './ranges.ts'
+import { requireProvider } from './requireProvider.ts'
+import type { Tally } from './tally.ts'
+import { validateBatch } from './validateBatch.ts'
+
+/** A job with its payload read and its range settled. */
+export interface BackfillTask {
+  readonly job: Job
+  readonly data: BackfillJob
+  /** Range the task answers for. */
+  readonly range: DateRange
+  /** What of it must be fetched. */
+  readonly needs: readonly DateRange[]
+}
+
+/**
+ * Works a batch of backfill jobs: fetches with no transaction open, then one transaction loads the bars, records
+ * coverage and suspect rows, appends the events and completes the jobs. Jobs whose fetch failed are handed back
+ * to be tried again; the others do not wait for them.
+ */
+export async function workBackfills(
+  ctx: PipelineContext,
+  jobs: readonly Job[],
+  asOf: SessionDate,
+  tally: Tally,
+  signal?: AbortSignal,
+): Promise<void> {
+  const byInterval = new Map<Interval, Job[]>()
+  for (const job of jobs) {
+    const interval = backfillJobSchema.parse(job.data).interval
+    const list = byInterval.get(interval)
+    if (list === undefined) byInterval.set(interval, [job])
+    else list.push(job)
+  }
+  for (const [interval, group] of byInterval) await workInterval(ctx, interval, group, asOf, tally, signal)
+}
+
+async function workInterval(
+  ctx: PipelineContext,
+  interval: Interval,
+  jobs: readonly Job[],
+  asOf: SessionDate,
+  tally: Tally,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const provider = requireProvider(ctx)
+  const source = coverageSource(provider.source)
+  const symbols = [...new Set(jobs.map((job) => (job.data as BackfillJob).symbol))]
+  const companies = await ctx.companies.load(ctx.sql, symbols)
+  const layers = new Map<string, Layer | null>(companies.map((company) => [company.symbol, company.layer]))
+  const held = await coveredRanges(ctx, interval, source, symbols)
+  const tasks = jobs.map((job) => settle(ctx, job, layers, held, asOf))
+  const needs: FetchNeed[] = tasks.flatMap((task) => task.needs.map((range) => ({ symbol: task.data.symbol, range })))
+  const fetched = await fetchBars({
+    provider,
+    calendar: ctx.calendar,
+    interval,
+    needs: mergeNeeds(needs),
+    concurrency: ctx.options.fetchConcurrency,
+    priority: 3 - Math.max(0, ...tasks.map((task) => task.data.layer ?? 0)),
+    signal,
+  })
+  tally.calls += fetched.calls
+  tally.bars.offered += fetched.batch.length + fetched.rejected.length
+  const validated = validateBatch(ctx, fetched.batch, fetched.rejected)
+  tally.bars.accepted += validated.accepted.length
+  tally.bars.quarantined += validated.quarantined
+  tally.findings(validated.findings)
+
+  const done = tasks.filter((task) => !fetched.failed.has(task.data.symbol) && !mustLookAgain(ctx, task, fetched))
+  const notes = coverageNotes(ctx, done, fetched)
+  const occurredAt = ctx.calendar.session(asOf)?.closeAt ?? ctx.clock.now()
+  const pending: NewEvent[] = []
+  const loaded = await commitBars(
+    ctx,
+    { batch: validated.accepted, findings: validated.findings, layers, asOf, signal },
+    async (tx: SqlTx) => {
+      pending.length = 0
+      await noteCoverage(ctx, tx, source, notes, validated.accepted)
+      pending.push(...completedEvents(done, fetched, occurredAt))
+      pending.push(...(await healOutcome(ctx, tx, done, validated, asOf)))
+      await ctx.events.append(tx, pending)
+      if (done.length > 0) await ctx.jobs.complete(tx, BACKFILL_QUEUE, done.map((task) => task.job))
+    },
+  )
+  tally.load(loaded)
+  for (const event of pending) {
+    tally.event(event.type)
+    if (event.type === 'DataGapResolved') {
+      const { outcome, sessions } = event.data as { outcome: string; sessions: string[] }
+      if (outcome === 'healed') tally.gaps.healed += sessions.length
+      else tally.gaps.confirmedEmpty += sessions.length
+    }
+  }
+  await failRest(ctx, tasks, done, fetched)
+}
+
+/** Reads a job and decides what of its range is still to be fetched. */
+function settle(
+  ctx: PipelineContext,
+  job: Job,
+  layers: ReadonlyMap<string, Layer | null>,
+  held: ReadonlyMap<string, readonly DateRange[]>,
+  asOf: SessionDate,
+): BackfillTask {
+  const data = backfillJobSchema.parse(job.data)
+  if (data.reason !== 'layer') {
+    const range = { from: data.from, to: data.to }
+    return { job, data, range, needs: [range] }
+  }
+  // The layer may have risen since the job was queued, and a wider wish may have coalesced into this job.
+  const layer = layers.get(data.symbol) ?? data.layer
+  const need = layer === null ? undefined : barsNeed(ctx.retention, layer, data.interval)
+  const depth = need === undefined ? data.from : depthStart(need, asOf, lookbackSessions(ctx.universe), ctx.calendar)
+  const limit = ctx.provider?.capabilities.bars.find((entry) => entry.interval === data.interval)?.historyDays ?? null
+  const reach = limit === null ? depth : maxDate(depth, addDays(asOf, -limit))
+  const range = { from: minDate(data.from, reach), to: maxDate(data.to, asOf) }
+  const needs = subtractRanges(range, held.get(data.symbol) ?? []).flatMap((part) => {
+    const trimmed = trimToSessions(part, ctx.calendar)
+    return trimmed === undefined ? [] : [trimmed]
+  })
+  return { job, data, range, needs }
+}
+
+const minDate = (a: SessionDate, b: SessionDate) => (a < b ? a : b)
+const maxDate = (a: SessionDate, b: SessionDate) => (a > b ? a : b)
+
+/** Two jobs of a batch may ask for the same symbol and range; it is fetched once. */
+function mergeNeeds(needs: readonly FetchNeed[]): FetchNeed[] {
+  return [...new Map(needs.map((need) => [`${need.symbol}|${need.range.from}|${need.range.to}`, need])).values()]
+}
+
+/** An empty answer is believed only at the second look. */
+function mustLookAgain(ctx: PipelineContext, task: BackfillTask, fetched: FetchedBars): boolean {
+  return task.data.reason !== 'gap' && fetched.empty.has(task.data.symbol) && task.job.attempt < ctx.options.gapAttempts
+}
+
+/**
+ * What the fetch proves. A range is complete up to its last bar; sessions after that, and ranges without any bar,
+ * are only partial: an early end looks the same as a symbol that stopped trading.
+ */
+function coverageNotes(ctx: PipelineContext, done: readonly BackfillTask[], fetched: FetchedBars): CoverageNote[] {
+  const { batch } = fetched
+  const last = new Map<string, SessionDate>()
+  const note = (symbol: string, date: SessionDate) => {
+    if ((last.get(symbol) ?? '') < date) last.set(symbol, date)
+  }
+  for (let row = 0; row < batch.length; row++) note(batch.symbols[batch.symbolIndex[row]!]!, sessionDateOf(batch, row, ctx.calendar))
+  for (const row of fetched.rejected) {
+    if (row.symbol !== null && row.time !== null) note(row.symbol, ctx.calendar.dateOf(row.time))
+  }
+  const notes: CoverageNote[] = []
+  for (const task of done) {
+    if (task.data.reason === 'gap') continue
+    const { symbol, interval } = task.data
+    const lastDate = last.get(symbol)
+    for (const range of fetched.answered.get(symbol) ?? []) {
+      const proof = { requests: 'answered to the end', lastSession: lastDate ?? null, attempt: task.job.attempt }
+      if (lastDate === undefined || lastDate < range.from) {
+        notes.push({ symbol, interval, range, state: 'partial', proof })
+        continue
+      }
+      const end = minDate(range.to, lastDate)
+      notes.push({ symbol, interval, range: { from: range.from, to: end }, state: 'complete', proof })
+      if (end < range.to) {
+        notes.push({ symbol, interval, range: { from: addDays(end, 1), to: range.to }, state: 'partial', proof })
+      }
+    }
+  }
+  return notes
+}
+
+function completedEvents(
+  done: readonly BackfillTask[],
+  fetched: FetchedBars,
+  occurredAt: number,
+): NewEvent[] {
+  const rows = new Map<string, number>()
+  const { batch } = fetched
+  for (let row = 0; row < batch.length; row++) {
+    const symbol = batch.symbols[batch.symbolIndex[row]!]!
+    rows.set(symbol, (rows.get(symbol) ?? 0) + 1)
+  }
+  return done.map(({ data, range }) => ({
+    id: uuidFromName(`BackfillCompleted|${data.causationId}|${backfillKey(data)}`),
+    type: 'BackfillCompleted',
+    stream: seriesStream(data),
+    data: {
+      symbol: data.symbol,
+      dataType: data.dataType,
+      interval: data.interval,
+      from: range.from,
+      to: range.to,
+      records: rows.get(data.symbol) ?? 0,
+      outcome: fetched.empty.has(data.symbol) ? 'partial' : 'complete',
+      metadata: { layer: data.layer, reason: data.reason },
+    },
+    metadata: { causationId: data.causationId },
+    occurredAt,
+  }))
+}
+
+/** Hands back what could not be done, each with its own error. */
+async function failRest(
+  ctx: PipelineContext,
+  tasks: readonly BackfillTask[],
+  done: readonly BackfillTask[],
+  fetched: FetchedBars,
+): Promise<void> {
+  const finished = new Set(done)
+  const byMessage = new Map<string, { error: VarveError; jobs: Job[] }>()
+  for (const task of tasks) {
+    if (finished.has(task)) continue
+    const cause = fetched.failed.get(task.data.symbol)
+    const error = isVarveError(cause)
+      ? (cause as VarveError)
+      : new VarveError(`nothing came for ${task.data.symbol}; a second look follows`, {
+          code: 'PROVIDER_EMPTY_UNCONFIRMED',
+          retryable: true,
+        })
+    const entry = byMessage.get(`${error.code}|${error.message}`)
+    if (entry === undefined) byMessage.set(`${error.code}|${error.message}`, { error, jobs: [task.job] })
+    else entry.jobs.push(task.job)
+  }
+  for (const { error, jobs } of byMessage.values()) {
+    await ctx.jobs.fail(BACKFILL_QUEUE, jobs, error, { retry: error.retryable })
+  }
+}

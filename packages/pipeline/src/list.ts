@@ -1,0 +1,48 @@
+import { publish, type SessionDate, VarveError } from '@varve/core'
+import type { Listing } from '@varve/layers'
+import type { PipelineContext } from './context.ts'
+import { requireProvider } from './requireProvider.ts'
+
+export interface ListResult {
+  readonly listed: number
+  readonly added: number
+  readonly changed: number
+  readonly delisted: number
+}
+
+/**
+ * Brings `companies` in line with what the provider lists at a session. Companies that vanished become inactive,
+ * unless so many vanished at once that the delivery itself is in doubt.
+ *
+ * @throws `LISTING_EMPTY` when nothing is listed, `LISTING_SUSPECT` when more than the configured share is missing; nothing is changed
+ */
+export async function refreshListing(ctx: PipelineContext, asOf: SessionDate, signal?: AbortSignal): Promise<ListResult> {
+  const provider = requireProvider(ctx)
+  const listings = await provider.listings({ asOf, signal })
+  if (listings.length === 0) {
+    throw new VarveError(`${provider.name} lists no symbol at ${asOf}; check the date against the data`, {
+      code: 'LISTING_EMPTY',
+      details: { provider: provider.name, asOf },
+    })
+  }
+  const named = new Set(listings.map((listing) => listing.symbol))
+  const companies = await ctx.companies.load(ctx.sql)
+  const active = companies.filter((company) => company.active)
+  const vanished = active.filter((company) => !named.has(company.symbol))
+  const allowed = ctx.options.missingListingShare * active.length
+  if (vanished.length > allowed) {
+    throw new VarveError(
+      `${provider.name} lists ${listings.length} symbols at ${asOf}, but ${vanished.length} of ${active.length} active companies are missing from it; nothing was changed. Check the delivery, or raise missingListingShare in pipeline.yaml`,
+      { code: 'LISTING_SUSPECT', details: { listed: listings.length, missing: vanished.length, active: active.length } },
+    )
+  }
+  const gone: Listing[] = vanished.map((company) => ({ ...listingOf(company), active: false, delistedOn: company.delistedOn ?? asOf }))
+  const { added, changed } = await ctx.sql.tx((tx) => ctx.companies.upsertListings(tx, [...listings, ...gone]))
+  publish('log', () => ({ level: 'info', component: 'pipeline', message: 'listing refreshed', listed: listings.length, added, changed, delisted: gone.length }))
+  return { listed: listings.length, added, changed, delisted: gone.length }
+}
+
+function listingOf(company: Listing): Listing {
+  const { symbol, name, exchange, type, active, marketCap, listedOn, delistedOn } = company
+  return { symbol, name, exchange, type, active, marketCap, listedOn, delistedOn }
+}

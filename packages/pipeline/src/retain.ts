@@ -1,0 +1,60 @@
+import { addDays, type BarSource, INTERVALS, type Interval, type Layer, type SessionDate } from '@varve/core'
+import { lookbackSessions } from '@varve/layers'
+import type { RetentionResult } from '@varve/storage'
+import type { PipelineContext } from './context.ts'
+import { hotDaysOf, startOf, watermarkDate } from './loadBars.ts'
+import { barsNeed, depthStart } from './policy.ts'
+import { IMPORT_PROVIDER } from './importFile.ts'
+
+export interface RetainResult extends RetentionResult {
+  readonly interval: Interval
+}
+
+/**
+ * Applies the retention policy as of a session: rows move to the lake, leave Postgres and finally disappear, each
+ * series by the layer of its symbol. Series whose symbol is no company were imported and follow their own rule.
+ */
+export async function retainBars(
+  ctx: PipelineContext,
+  asOf: SessionDate,
+  options: { readonly compact?: boolean; readonly signal?: AbortSignal } = {},
+): Promise<RetainResult[]> {
+  const companies = await ctx.companies.load(ctx.sql)
+  const layers = new Map<string, Layer | null>(companies.map((company) => [company.symbol, company.layer]))
+  const results: RetainResult[] = []
+  for (const interval of INTERVALS) {
+    const watermark = await ctx.bars.watermark(interval)
+    if (watermark === undefined) continue
+    const result = await ctx.bars.retain(
+      {
+        interval,
+        asOf: startOf(ctx, interval, asOf),
+        archiveTo: Math.max(watermark, startOf(ctx, interval, watermarkDate(ctx, interval, asOf))),
+        hotFrom: (symbol) => startOf(ctx, interval, addDays(asOf, -hotDaysOf(ctx, layers.get(symbol) ?? null, interval))),
+        coldFrom: (symbol, source) => coldFrom(ctx, interval, asOf, layers.get(symbol), source),
+      },
+      options.signal,
+    )
+    if (options.compact !== false) await ctx.bars.compact(interval, { signal: options.signal })
+    results.push({ interval, ...result })
+  }
+  return results
+}
+
+/** First instant kept at all, or `null` for everything. */
+function coldFrom(
+  ctx: PipelineContext,
+  interval: Interval,
+  asOf: SessionDate,
+  layer: Layer | null | undefined,
+  source: BarSource,
+): number | null {
+  if (layer === undefined || source.provider === IMPORT_PROVIDER) {
+    const { coldDays } = ctx.retention.imported
+    return coldDays === null ? null : startOf(ctx, interval, addDays(asOf, -coldDays))
+  }
+  // A company in no layer keeps what layer 0 keeps; it may come back.
+  const need = barsNeed(ctx.retention, layer ?? 0, interval)
+  if (need === undefined) return startOf(ctx, interval, asOf)
+  return startOf(ctx, interval, depthStart(need, asOf, lookbackSessions(ctx.universe), ctx.calendar))
+}
