@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { defineConfig } from 'vitest/config'
 
-const homes = ['packages', 'apps', 'tools'].flatMap((group) =>
+const homes = ['packages', 'apps'].flatMap((group) =>
   existsSync(group) ? readdirSync(group).map((name) => `${group}/${name}`) : [],
 )
 
@@ -23,7 +23,7 @@ export default defineConfig({
       reporter: ['text-summary', 'json-summary'],
     },
     projects: [
-      { extends: true, test: { name: 'unit', include: homes.map((home) => `${home}/src/**/*.test.ts`) } },
+      { extends: true, test: { name: 'unit', include: [...homes.map((home) => `${home}/src/**/*.test.ts`), 'tools/**/*.test.ts'] } },
       { extends: true, test: { name: 'integration', include: homes.map((home) => `${home}/test/**/*.test.ts`) } },
     ],
   },
