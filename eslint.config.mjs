@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import nx from '@nx/eslint-plugin'
-import jsonc from 'jsonc-eslint-parser'
+import * as jsonc from 'jsonc-eslint-parser'
 import tseslint from 'typescript-eslint'
 
 /** Imports go down the floors only; neighbours on a floor do not know each other. */

@@ -8,7 +8,7 @@ const homes = ['packages', 'apps'].flatMap((group) =>
 /** Unit tests lie beside the source; integration, property and crash tests in `test/`. */
 export default defineConfig({
   resolve: { conditions: ['@varve/source'] },
-  ssr: { resolve: { conditions: ['@varve/source', 'node', 'import', 'default'] } },
+  ssr: { resolve: { conditions: ['@varve/source', 'node', 'default'] } },
   test: {
     globalSetup: ['tools/testing/globalSetup.ts'],
     reporters: ['default', './tools/testing/closingReporter.ts'],

@@ -1,3 +1,6 @@
 import { packageBuild } from '../../tools/build/tsup.base.ts'
 
-export default packageBuild({ index: 'src/index.ts', 'testing/index': 'src/testing/index.ts' })
+export default packageBuild(
+  { index: 'src/index.ts', 'testing/index': 'src/testing/index.ts' },
+  { external: ['vitest'] },
+)

@@ -19,7 +19,7 @@ import { healOutcome } from './healing.ts'
 import { type BackfillJob, backfillJobSchema, backfillKey } from './jobs.ts'
 import { commitBars } from './loadBars.ts'
 import { barsNeed, depthStart } from './policy.ts'
-import { subtractRanges, trimToSessions } from './ranges.ts'
+import { contiguousSessions, subtractRanges, trimToSessions } from './ranges.ts'
 import { requireProvider } from './requireProvider.ts'
 import type { Tally } from './tally.ts'
 import { validateBatch } from './validateBatch.ts'
@@ -88,8 +88,10 @@ async function workInterval(
   tally.bars.quarantined += validated.quarantined
   tally.findings(validated.findings)
 
-  const done = tasks.filter((task) => !fetched.failed.has(task.data.symbol) && !mustLookAgain(ctx, task, fetched))
-  const notes = coverageNotes(ctx, done, fetched)
+  const believed = tasks.filter((task) => !mustLookAgain(ctx, task, fetched))
+  const done = believed.filter((task) => !fetched.failed.has(task.data.symbol))
+  // What was answered is kept even where another part of the same job failed: its next attempt asks for the rest.
+  const notes = coverageNotes(ctx, believed, fetched)
   const occurredAt = ctx.calendar.session(asOf)?.closeAt ?? ctx.clock.now()
   const pending: NewEvent[] = []
   const loaded = await commitBars(
@@ -127,7 +129,9 @@ function settle(
   const data = backfillJobSchema.parse(job.data)
   if (data.reason !== 'layer') {
     const range = { from: data.from, to: data.to }
-    return { job, data, range, needs: [range] }
+    // A gap's sessions may lie far apart: only they are asked for, not what lies between.
+    const needs = data.reason === 'gap' ? contiguousSessions(data.sessions, ctx.calendar) : [range]
+    return { job, data, range, needs }
   }
   // The layer may have risen since the job was queued, and a wider wish may have coalesced into this job.
   const layer = layers.get(data.symbol) ?? data.layer
@@ -160,7 +164,7 @@ function mustLookAgain(ctx: PipelineContext, task: BackfillTask, fetched: Fetche
  * What the fetch proves. A range is complete up to its last bar; sessions after that, and ranges without any bar,
  * are only partial: an early end looks the same as a symbol that stopped trading.
  */
-function coverageNotes(ctx: PipelineContext, done: readonly BackfillTask[], fetched: FetchedBars): CoverageNote[] {
+function coverageNotes(ctx: PipelineContext, believed: readonly BackfillTask[], fetched: FetchedBars): CoverageNote[] {
   const { batch } = fetched
   const last = new Map<string, SessionDate>()
   const note = (symbol: string, date: SessionDate) => {
@@ -171,7 +175,7 @@ function coverageNotes(ctx: PipelineContext, done: readonly BackfillTask[], fetc
     if (row.symbol !== null && row.time !== null) note(row.symbol, ctx.calendar.dateOf(row.time))
   }
   const notes: CoverageNote[] = []
-  for (const task of done) {
+  for (const task of believed) {
     if (task.data.reason === 'gap') continue
     const { symbol, interval } = task.data
     const lastDate = last.get(symbol)

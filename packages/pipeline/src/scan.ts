@@ -98,21 +98,31 @@ async function measure(
 }
 
 function eventOf(change: LayerChange, session: SessionDate, occurredAt: number): NewEvent {
-  const { symbol, from, to } = change
-  const common = { symbol, liquidityScore: change.liquidityScore }
+  const { symbol, kind, from, to, liquidityScore } = change
   const metadata = { held: change.reasons.held }
-  const [type, data] =
-    change.kind === 'qualified'
-      ? ['SymbolQualified', { ...common, layer: to, qualifiedOn: session, previousLayer: from, metadata }]
-      : change.kind === 'promoted'
-        ? ['SymbolPromoted', { symbol, fromLayer: from, toLayer: to, promotedOn: session, reason: reasonOf(change), metadata }]
-        : ['SymbolDemoted', { symbol, fromLayer: from, toLayer: to, demotedOn: session, reason: reasonOf(change), metadata }]
-  return {
-    id: uuidFromName(`${type as string}|${symbol}|${session}|${from ?? '-'}|${to ?? '-'}`),
-    type: type as NewEvent['type'],
+  const envelope = (type: string) => ({
+    id: uuidFromName(`${type}|${symbol}|${session}|${from ?? '-'}|${to ?? '-'}`),
     stream: `company:${symbol}`,
-    data: data as NewEvent['data'],
     occurredAt,
+  })
+  if (kind === 'demoted') {
+    return {
+      ...envelope('SymbolDemoted'),
+      type: 'SymbolDemoted',
+      data: { symbol, fromLayer: from!, toLayer: to, demotedOn: session, reason: reasonOf(change), metadata },
+    }
+  }
+  if (kind === 'promoted') {
+    return {
+      ...envelope('SymbolPromoted'),
+      type: 'SymbolPromoted',
+      data: { symbol, fromLayer: from, toLayer: to!, promotedOn: session, reason: reasonOf(change), metadata },
+    }
+  }
+  return {
+    ...envelope('SymbolQualified'),
+    type: 'SymbolQualified',
+    data: { symbol, layer: to!, qualifiedOn: session, liquidityScore, previousLayer: from, metadata },
   }
 }
 

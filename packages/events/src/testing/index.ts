@@ -1,0 +1,2 @@
+export { describeEventStoreContract, sampleEvent } from './eventStoreContract.ts'
+export type { EventStoreFixture } from './eventStoreContract.ts'

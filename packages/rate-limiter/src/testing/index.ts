@@ -1,0 +1,1 @@
+export { auditSlidingLog } from './auditSlidingLog.ts'

@@ -1,0 +1,5 @@
+export { createResilience, RESILIENCE_DEFAULTS } from './Resilience.ts'
+export type { AttemptContext, ExecuteOptions, Resilience, ResilienceOptions } from './Resilience.ts'
+export type { BreakerOptions, BreakerState } from './CircuitBreaker.ts'
+export { resilienceSchema } from './schema.ts'
+export type { ResilienceConfig } from './schema.ts'

@@ -1,0 +1,172 @@
+import { type SqlTx, VarveError } from '@varve/core'
+import { type CopyRow, decodeCopy, int32, int64 } from '../hot/copyDecoder.ts'
+import { PG_EPOCH_MS } from '../hot/copyEncoder.ts'
+import { decodeNumeric } from '../hot/numericCodec.ts'
+import type { LakeFileRef } from '../lake/parquetReader.ts'
+import { BarColumns, VALUE_COLUMNS, setSafeInteger } from './BarColumns.ts'
+import { MAX_TIME, MIN_TIME, idArrayLiteral, timeLiteral } from './instants.ts'
+
+/** Where one series' rows are and which of them count. */
+export interface SeriesState {
+  readonly hotFrom: number
+  readonly coldFrom: number | null
+  readonly revision: bigint
+}
+
+/** The catalog's entry of a live lake file. */
+export interface SnapshotFile extends LakeFileRef {
+  readonly id: number
+}
+
+/** One consistent picture of some series, from one statement. Lake rows are still to be read from the files. */
+export interface Snapshot {
+  /** Watermark of the interval. */
+  readonly watermark: number | undefined
+  /** By position in the ids asked for; `undefined` where there is no such series. */
+  readonly states: readonly (SeriesState | undefined)[]
+  readonly files: readonly SnapshotFile[]
+  /** Rows of `bars`; `series` is the position in the ids asked for. */
+  readonly hot: BarColumns
+  /** Rows of `bars_late`. */
+  readonly late: BarColumns
+  /** Per late row: 1 when no lake file holds it. */
+  readonly lateAdded: readonly number[]
+}
+
+export interface SnapshotQuery {
+  readonly interval: string
+  readonly seriesIds: readonly number[]
+  /** First instant, included, and last, excluded. */
+  readonly from: number
+  readonly to: number
+  /**
+   * `visible`: hot rows from `hot_from`, lake rows before it and not expired. `stored`: the same, expired lake
+   * rows included. `lake`: only what the lake holds, up to the watermark, expired rows included.
+   */
+  readonly rows: 'visible' | 'stored' | 'lake'
+  /** `false` leaves prices and volume zero and does not fetch them. @defaultValue true */
+  readonly values?: boolean
+}
+
+const KIND_WATERMARK = 0
+const KIND_SERIES = 1
+const KIND_FILE = 2
+const KIND_LATE = 3
+const KIND_LATE_ADDED = 4
+const KIND_HOT = 5
+/** kind, series, ts, five values, text */
+const FIELDS = 3 + VALUE_COLUMNS + 1
+const VALUES = 'open, high, low, close, volume'
+const NO_VALUES = 'NULL::numeric, NULL::numeric, NULL::numeric, NULL::numeric, NULL::numeric'
+
+/**
+ * Watermark, bounds, files, corrections and hot rows in ONE statement, hence one snapshot: a move between hot and
+ * cold is either wholly in it or not at all. Only numbers and instants of ours are placed in the text.
+ */
+export async function loadSnapshot(tx: SqlTx, query: SnapshotQuery): Promise<Snapshot> {
+  const { seriesIds, rows, values = true } = query
+  const ids = idArrayLiteral(seriesIds)
+  const from = timeLiteral(Math.max(query.from, MIN_TIME))
+  const to = timeLiteral(Math.min(query.to, MAX_TIME))
+  if (!/^[a-z0-9]+$/.test(query.interval))
+    throw new VarveError(`unknown interval "${query.interval}"`, { code: 'INTERVAL_UNKNOWN' })
+  const lakeEnd = (time: string) => (rows === 'lake' ? '' : `AND ${time} < s.hot_from`)
+  const unexpired = (time: string) =>
+    rows === 'visible' ? `AND (s.cold_from IS NULL OR ${time} >= s.cold_from)` : ''
+  const picked = (alias: string) =>
+    values ? VALUES.replaceAll(/\w+/g, (name) => `${alias}.${name}`) : NO_VALUES
+  const statement = `COPY (
+    SELECT ${KIND_WATERMARK}::int2, 0::int4, w.archived_to, ${NO_VALUES}, NULL::text FROM watermarks w WHERE w.interval = '${query.interval}'
+    UNION ALL
+    SELECT ${KIND_SERIES}::int2, s.id, s.hot_from, ${NO_VALUES},
+      s.revision || ' ' || coalesce((extract(epoch FROM s.cold_from) * 1000)::bigint::text, '')
+    FROM series s WHERE s.id = ANY(${ids})
+    UNION ALL
+    SELECT ${KIND_FILE}::int2, 0::int4, f.time_min, ${NO_VALUES}, f.id || ' ' || f.bytes || ' ' || f.rows || ' ' || f.path
+    FROM lake_files f WHERE f.removed_at IS NULL AND f.id IN (
+      SELECT e.file_id FROM lake_file_series e JOIN series s ON s.id = e.series_id
+      WHERE e.series_id = ANY(${ids}) AND e.time_max >= ${from} AND e.time_min < ${to}
+        ${lakeEnd('e.time_min')} ${unexpired('e.time_max')})
+    UNION ALL
+    SELECT CASE WHEN l.added THEN ${KIND_LATE_ADDED} ELSE ${KIND_LATE} END::int2, l.series_id, l.ts, ${picked('l')}, NULL::text
+    FROM bars_late l JOIN series s ON s.id = l.series_id
+    WHERE l.series_id = ANY(${ids}) AND l.ts >= ${from} AND l.ts < ${to} ${lakeEnd('l.ts')} ${unexpired('l.ts')}
+    ${
+      rows === 'lake'
+        ? ''
+        : `UNION ALL
+    SELECT ${KIND_HOT}::int2, b.series_id, b.ts, ${picked('b')}, NULL::text
+    FROM bars b JOIN series s ON s.id = b.series_id
+    WHERE b.series_id = ANY(${ids}) AND b.ts >= ${from} AND b.ts < ${to} AND b.ts >= s.hot_from`
+    }
+  ) TO STDOUT (FORMAT binary)`
+
+  const position = new Map(seriesIds.map((id, index) => [id, index]))
+  const states: (SeriesState | undefined)[] = seriesIds.map(() => undefined)
+  const files: SnapshotFile[] = []
+  const hot = new BarColumns()
+  const late = new BarColumns()
+  const lateAdded: number[] = []
+  let watermark: number | undefined
+  let lastId = -1
+  let lastPosition = -1
+  await decodeCopy(tx.copyOut(statement), FIELDS, (row) => {
+    const kind = row.data[row.starts[0]! + 1]!
+    const time = timeOf(row)
+    switch (kind) {
+      case KIND_WATERMARK:
+        watermark = time
+        break
+      case KIND_SERIES: {
+        const [revision = '0', coldFrom = ''] = textOf(row).split(' ')
+        states[position.get(int32(row.data, row.starts[1]!))!] = {
+          hotFrom: time,
+          coldFrom: coldFrom === '' ? null : Number(coldFrom),
+          revision: BigInt(revision),
+        }
+        break
+      }
+      case KIND_FILE: {
+        const [id, bytes, fileRows, ...path] = textOf(row).split(' ')
+        files.push({ id: Number(id), bytes: Number(bytes), rows: Number(fileRows), path: path.join(' ') })
+        break
+      }
+      default: {
+        const id = int32(row.data, row.starts[1]!)
+        if (id !== lastId) {
+          lastId = id
+          lastPosition = position.get(id)!
+        }
+        const target = kind === KIND_HOT ? hot : late
+        const at = target.reserve()
+        target.series[at] = lastPosition
+        target.time[at] = time
+        for (let column = 0; column < VALUE_COLUMNS; column++) {
+          if (values)
+            decodeNumeric(
+              row.data,
+              row.starts[3 + column]!,
+              target.words[column]!,
+              target.values[column]!,
+              at,
+            )
+          else setSafeInteger(target.words[column]!, at, 0)
+        }
+        if (target === late) lateAdded.push(kind === KIND_LATE_ADDED ? 1 : 0)
+      }
+    }
+  })
+  files.sort((a, b) => a.id - b.id)
+  return { watermark, states, files, hot, late, lateAdded }
+}
+
+const decoder = new TextDecoder()
+
+function textOf(row: CopyRow): string {
+  const start = row.starts[FIELDS - 1]!
+  return decoder.decode(row.data.subarray(start, start + row.lengths[FIELDS - 1]!))
+}
+
+function timeOf(row: CopyRow): number {
+  return int64(row.data, row.starts[2]!) / 1000 + PG_EPOCH_MS
+}

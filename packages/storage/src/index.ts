@@ -1,0 +1,49 @@
+export { storageMigrations } from './migrations.ts'
+export { createBarStore } from './createBarStore.ts'
+export type { BarStoreOptions } from './createBarStore.ts'
+export type {
+  BarQuery,
+  BarRetentionPolicy,
+  BarStats,
+  BarStore,
+  CompactOptions,
+  CompactResult,
+  LoadCounts,
+  RetentionResult,
+  SeriesSummary,
+  SeriesTimes,
+  StageOptions,
+  StagePlan,
+  StagedBars,
+  StoreChecksums,
+  SweepOptions,
+  SweepResult,
+  VerifyResult,
+} from './BarStore.ts'
+export { createCompanyStore } from './CompanyStore.ts'
+export { createCoverageStore } from './CoverageStore.ts'
+export type {
+  CoverageEntry,
+  CoverageFilter,
+  CoverageState,
+  CoverageStore,
+  CoverageTrim,
+} from './CoverageStore.ts'
+export { createQuarantineStore } from './QuarantineStore.ts'
+export type {
+  QuarantineFilter,
+  QuarantineRow,
+  QuarantineSeverity,
+  QuarantineStore,
+  RuleCount,
+} from './QuarantineStore.ts'
+export { createGapStore } from './GapStore.ts'
+export type { DetectedGap, Gap, GapFilter, GapKey, GapOutcome, GapState, GapStore } from './GapStore.ts'
+export { sourceName } from './sources.ts'
+export { createLocalLake } from './lake/localLake.ts'
+export type { LocalLakeOptions } from './lake/localLake.ts'
+export type { LakeFileInfo, LakeFiles } from './lake/LakeFiles.ts'
+export { createPostgresClient } from './hot/PostgresClient.ts'
+export type { PostgresClientOptions } from './hot/PostgresClient.ts'
+export { createPgliteClient } from './hot/PgliteClient.ts'
+export type { PgliteClientOptions } from './hot/PgliteClient.ts'

@@ -1,0 +1,2 @@
+export { describeSqlClientContract } from './sqlClientContract.ts'
+export type { SqlClientFixture } from './sqlClientContract.ts'
