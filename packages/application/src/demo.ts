@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { createExchangeCalendar } from '@varve/calendar'
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
 import { type Clock, type SessionCalendar, type SessionDate, VarveError } from '@varve/core'
 import { createPolygonProvider, type MarketDataProvider } from '@varve/providers'
-import { createStandInMarket, startStandInServer } from '@varve/providers/testing'
 import { createRateLimiter } from '@varve/rate-limiter'
+import type { DemoServerSettings } from './demoServer.ts'
+import { shortestWindowMs } from './market.ts'
 import type { Application } from './openApplication.ts'
 import type { Settings } from './settings.ts'
 
@@ -12,8 +14,8 @@ export const DEMO_AS_OF: SessionDate = '2026-06-30'
 /** Provider name of every demo row: synthetic, and never mixed with real data. */
 export const DEMO_PROVIDER = 'demo'
 
-const DEMO_SEED = 7
-const DEMO_SYMBOLS = 3000
+/** The demo market: always the same one. Rates are the share of sessions a symbol lacks for good, or at the first look. */
+const DEMO_MARKET = { seed: 7, symbols: 3000, asOf: DEMO_AS_OF, missingRate: 0.0002, transientRate: 0.0002 } as const
 
 export interface DemoMarket {
   readonly provider: (parts: { readonly calendar: SessionCalendar; readonly clock: Clock }) => MarketDataProvider
@@ -22,35 +24,44 @@ export interface DemoMarket {
 
 /** Starts the stand-in market on a loopback port; the provider talks to it over HTTP as it would to the vendor. */
 export async function startDemoMarket(settings: Settings): Promise<DemoMarket> {
-  const calendar = createExchangeCalendar(settings.pipeline.exchange)
-  const market = createStandInMarket({ seed: DEMO_SEED, symbols: DEMO_SYMBOLS, asOf: DEMO_AS_OF, calendar })
   const { profiles, marginMs } = settings['rate-limits']
   const windows = profiles.demo ?? [{ limit: 100, windowMs: 1000 }]
   const apiKey = randomBytes(16).toString('hex')
-  const server = await startStandInServer({ market, apiKey, quotas: windows, seed: DEMO_SEED })
+  const workerData: DemoServerSettings = { ...DEMO_MARKET, exchange: settings.pipeline.exchange, apiKey, quotas: windows }
+  const source = import.meta.url.endsWith('.ts')
+  const worker = new Worker(new URL(source ? './demoServer.ts' : './demoServer.js', import.meta.url), {
+    workerData,
+    execArgv: source ? ['--conditions=@varve/source', '--disable-warning=ExperimentalWarning'] : [],
+    name: 'varve-demo-market',
+  })
+  const [{ url }] = (await once(worker, 'message')) as [{ url: string }]
   return {
     provider: (parts) =>
       createPolygonProvider({
         name: DEMO_PROVIDER,
-        baseUrl: `${server.url}/polygon`,
+        feed: 'synthetic',
+        baseUrl: `${url}/polygon`,
         apiKey,
         quota: createRateLimiter({ limits: { demo: { windows, marginMs } }, clock: parts.clock }),
         quotaKey: 'demo',
+        rateLimitedPauseMs: shortestWindowMs(windows),
         intervals: ['1d'],
         historyDays: null,
         calendar: parts.calendar,
         clock: parts.clock,
       }),
-    close: () => server.close(),
+    async close() {
+      const ended = once(worker, 'exit')
+      worker.postMessage('close')
+      await ended
+    },
   }
 }
 
 /** @throws `DEMO_MIXED` when synthetic and real rows would meet in one store */
 export async function refuseMixing(app: Application, demo: boolean): Promise<void> {
   const { rows } = await app.context.sql.query<{ provider: string }>(
-    demo
-      ? 'SELECT provider FROM sources WHERE provider <> $1 LIMIT 1'
-      : 'SELECT provider FROM sources WHERE provider = $1 LIMIT 1',
+    `SELECT provider FROM sources WHERE provider ${demo ? '<>' : '='} $1 LIMIT 1`,
     [DEMO_PROVIDER],
   )
   if (rows.length === 0) return

@@ -59,13 +59,15 @@ export function configuredProvider(settings: Settings): ((parts: Parts) => Marke
   const { polygon } = settings.providers
   if (polygon === undefined) return undefined
   const { profiles, marginMs } = settings['rate-limits']
+  const windows = profiles[polygon.plan]!
   return ({ calendar, clock }) =>
     createPolygonProvider({
       baseUrl: polygon.baseUrl,
       apiKey: polygon.apiKey,
       allowedHosts: polygon.allowedHosts,
-      quota: createRateLimiter({ limits: { polygon: { windows: profiles[polygon.plan]!, marginMs } }, clock }),
+      quota: createRateLimiter({ limits: { polygon: { windows, marginMs } }, clock }),
       quotaKey: 'polygon',
+      rateLimitedPauseMs: shortestWindowMs(windows),
       calendar,
       clock,
       intervals: polygon.intervals,
@@ -75,4 +77,9 @@ export function configuredProvider(settings: Settings): ((parts: Parts) => Marke
       attempts: polygon.attempts,
       initialBackoffMs: polygon.initialBackoffMs,
     })
+}
+
+/** A 429 that names no pause is waited out for the shortest window of the plan. */
+export function shortestWindowMs(windows: readonly { readonly windowMs: number }[]): number {
+  return Math.min(...windows.map((window) => window.windowMs))
 }

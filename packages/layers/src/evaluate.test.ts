@@ -123,6 +123,27 @@ describe('evaluate', () => {
     })
   })
 
+  it('judges a session again from what stood before it: no second step, the same reasons', () => {
+    const known = company({ layer: 0, layerSince: '2026-01-05', evaluatedOn: '2026-01-19' })
+    const metrics = values({ catalystScore: 4, relativeVolume: 3 })
+    const once = after(known, metrics, '2026-01-20')
+    expect(once.layer).toBe(1)
+    expect(judge(once, metrics).changes).toEqual([])
+    expect(after(once, metrics, '2026-01-20')).toEqual(once)
+    // Control: the next session starts from the outcome and climbs on.
+    expect(after(once, metrics, '2026-01-21').layer).toBe(2)
+  })
+
+  it('applies corrected data of the same session to what stood before it', () => {
+    const known = company({ layer: 0, layerSince: '2026-01-05', evaluatedOn: '2026-01-19' })
+    const once = after(known, values(), '2026-01-20')
+    expect(once).toMatchObject({ layer: 1, layerSince: '2026-01-20' })
+    // 4.5 M would do to stay in layer 1, but not to enter it.
+    const corrected = judge(once, values({ averageDollarVolume: 4.5e6 }))
+    expect(corrected.changes).toMatchObject([{ kind: 'demoted', from: 1, to: 0 }])
+    expect(corrected.updates).toMatchObject([{ layer: 0, layerSince: '2026-01-05' }])
+  })
+
   it('does not depend on the order of its input, and changes nothing the second time', () => {
     const metric = fc.record({
       price: fc.option(fc.double({ min: 0, max: 50, noNaN: true }), { nil: null }),

@@ -29,6 +29,16 @@ export interface Reasons {
   readonly held: 'minimum_stay' | 'unknown_grace' | 'maximum_step' | null
   /** First session at which a metric the layer needs was unknown, while it still is. */
   readonly unknownSince: SessionDate | null
+  /** What stood before this session; judging the session again starts from it, not from its own outcome. */
+  readonly basis: EvaluationBasis
+}
+
+/** The state a company was in when a session was first judged. */
+export interface EvaluationBasis {
+  readonly layer: Layer | null
+  readonly layerSince: SessionDate | null
+  readonly evaluatedOn: SessionDate | null
+  readonly unknownSince: SessionDate | null
 }
 
 export interface LayerChange {
@@ -76,7 +86,8 @@ export function evaluate(input: {
         details: { symbol: company.symbol, session },
       })
     }
-    const decided = decide(company, values, universe, session, calendar)
+    const basis = basisOf(company, session)
+    const decided = decide(basis, company.active, values, universe, session, calendar)
     const changed = decided.layer !== company.layer
     if (company.layer !== null) layered++
     if (changed && rank(decided.layer) < rank(company.layer)) demotions++
@@ -85,7 +96,7 @@ export function evaluate(input: {
       symbol: company.symbol,
       layer: decided.layer,
       liquidityScore: score,
-      layerSince: changed ? session : company.layerSince,
+      layerSince: decided.layer === basis.layer ? basis.layerSince : session,
       evaluatedOn: session,
       reasons: decided.reasons,
     })
@@ -113,19 +124,27 @@ function rank(layer: Layer | null): number {
   return layer ?? -1
 }
 
+/** Judged before at this very session, a company is judged again from what it was before it. */
+function basisOf(company: Company, session: SessionDate): EvaluationBasis {
+  const before = readReasons(company.reasons)
+  if (company.evaluatedOn === session && before?.basis !== undefined) return before.basis
+  const { layer, layerSince, evaluatedOn } = company
+  return { layer, layerSince, evaluatedOn, unknownSince: before?.unknownSince ?? null }
+}
+
 function decide(
-  company: Company,
+  basis: EvaluationBasis,
+  active: boolean,
   values: MetricValues,
   universe: Universe,
   session: SessionDate,
   calendar: SessionCalendar,
 ): { layer: Layer | null; reasons: Reasons } {
-  const outcomes = universe.layers.map((definition) => judgeLayer(definition, values, rank(company.layer)))
-  const before = readReasons(company.reasons)
-  const unknownSince =
-    company.layer !== null && outcomes.some((outcome) => outcome.layer <= rank(company.layer) && outcome.outcome === 'unknown')
-      ? (before?.unknownSince ?? session)
-      : null
+  const standing = rank(basis.layer)
+  const outcomes = universe.layers.map((definition) => judgeLayer(definition, values, standing))
+  const unknownSince = outcomes.some((outcome) => outcome.layer <= standing && outcome.outcome === 'unknown')
+    ? (basis.unknownSince ?? session)
+    : null
   // Held layers survive an unknown metric for their grace; a symbol that is no longer tradable never does.
   let earned: Layer | null = null
   let unknownHeld = false
@@ -134,9 +153,9 @@ function decide(
       earned = outcome.layer
       continue
     }
-    const held = outcome.layer <= rank(company.layer)
     const grace = universe.layers[outcome.layer]!.unknownGraceSessions
-    if (outcome.outcome === 'unknown' && held && unknownSince !== null && sessionsSince(calendar, unknownSince, session) <= grace) {
+    const graced = unknownSince !== null && sessionsSince(calendar, unknownSince, session) <= grace
+    if (outcome.outcome === 'unknown' && outcome.layer <= standing && graced) {
       earned = outcome.layer
       unknownHeld = true
       continue
@@ -144,20 +163,20 @@ function decide(
     break
   }
   let layer = earned
-  let held: Reasons['held'] = unknownHeld && rank(earned) >= rank(company.layer) ? 'unknown_grace' : null
-  const first = company.evaluatedOn === null || company.layer === null
-  if (!first && rank(earned) - rank(company.layer) > universe.maximumStep) {
-    layer = LAYERS[rank(company.layer) + universe.maximumStep] ?? earned
+  let held: Reasons['held'] = unknownHeld && rank(earned) >= standing ? 'unknown_grace' : null
+  const first = basis.evaluatedOn === null || basis.layer === null
+  if (!first && rank(earned) - standing > universe.maximumStep) {
+    layer = LAYERS[standing + universe.maximumStep] ?? earned
     held = 'maximum_step'
   }
-  if (company.layer !== null && rank(earned) < company.layer && company.active && company.layerSince !== null) {
-    const stay = universe.layers[company.layer]!.minimumStaySessions
-    if (sessionsSince(calendar, company.layerSince, session) < stay && outcomes[0]?.outcome !== 'fail') {
-      layer = company.layer
+  if (basis.layer !== null && rank(earned) < basis.layer && active && basis.layerSince !== null) {
+    const stay = universe.layers[basis.layer]!.minimumStaySessions
+    if (sessionsSince(calendar, basis.layerSince, session) < stay && outcomes[0]?.outcome !== 'fail') {
+      layer = basis.layer
       held = 'minimum_stay'
     }
   }
-  return { layer, reasons: { layers: outcomes, held, unknownSince } }
+  return { layer, reasons: { layers: outcomes, held, unknownSince, basis } }
 }
 
 /** Sessions after `from` up to and including `to`. */
@@ -167,9 +186,9 @@ function sessionsSince(calendar: SessionCalendar, from: SessionDate, to: Session
   return calendar.isSession(from) ? sessions - 1 : sessions
 }
 
-function readReasons(reasons: unknown): Pick<Reasons, 'unknownSince'> | null {
-  if (reasons === null || typeof reasons !== 'object' || !('unknownSince' in reasons)) return null
-  return { unknownSince: typeof reasons.unknownSince === 'string' ? reasons.unknownSince : null }
+/** Reasons are our own JSON, read back; ones written before a field existed lack it. */
+function readReasons(reasons: unknown): Partial<Pick<Reasons, 'unknownSince' | 'basis'>> | null {
+  return reasons === null || typeof reasons !== 'object' ? null : (reasons as Partial<Reasons>)
 }
 
 function judgeLayer(definition: LayerDefinition, values: MetricValues, heldRank: number): LayerOutcome {

@@ -1,4 +1,4 @@
-import { addDays, type BarSource, INTERVALS, type Interval, type Layer, type SessionDate } from '@varve/core'
+import { addDays, INTERVALS, type Interval, type Layer, type SessionDate } from '@varve/core'
 import { lookbackSessions } from '@varve/layers'
 import type { RetentionResult } from '@varve/storage'
 import type { PipelineContext } from './context.ts'
@@ -31,30 +31,48 @@ export async function retainBars(
         asOf: startOf(ctx, interval, asOf),
         archiveTo: Math.max(watermark, startOf(ctx, interval, watermarkDate(ctx, interval, asOf))),
         hotFrom: (symbol) => startOf(ctx, interval, addDays(asOf, -hotDaysOf(ctx, layers.get(symbol) ?? null, interval))),
-        coldFrom: (symbol, source) => coldFrom(ctx, interval, asOf, layers.get(symbol), source),
+        coldFrom: (symbol, source) => {
+          const date = coldDate(ctx, interval, asOf, layers.get(symbol), source.provider)
+          return date === null ? null : startOf(ctx, interval, date)
+        },
       },
       options.signal,
     )
+    await trimCoverage(ctx, interval, asOf, layers)
     if (options.compact !== false) await ctx.bars.compact(interval, { signal: options.signal })
     results.push({ interval, ...result })
   }
   return results
 }
 
-/** First instant kept at all, or `null` for everything. */
-function coldFrom(
+/** First date kept at all, or `null` for everything. */
+function coldDate(
   ctx: PipelineContext,
   interval: Interval,
   asOf: SessionDate,
   layer: Layer | null | undefined,
-  source: BarSource,
-): number | null {
-  if (layer === undefined || source.provider === IMPORT_PROVIDER) {
+  provider: string,
+): SessionDate | null {
+  if (layer === undefined || provider === IMPORT_PROVIDER) {
     const { coldDays } = ctx.retention.imported
-    return coldDays === null ? null : startOf(ctx, interval, addDays(asOf, -coldDays))
+    return coldDays === null ? null : addDays(asOf, -coldDays)
   }
   // A company in no layer keeps what layer 0 keeps; it may come back.
   const need = barsNeed(ctx.retention, layer ?? 0, interval)
-  if (need === undefined) return startOf(ctx, interval, asOf)
-  return startOf(ctx, interval, depthStart(need, asOf, lookbackSessions(ctx.universe), ctx.calendar))
+  return need === undefined ? asOf : depthStart(need, asOf, lookbackSessions(ctx.universe), ctx.calendar)
+}
+
+/** What has expired is no longer covered: a symbol that comes back is fetched again. */
+async function trimCoverage(
+  ctx: PipelineContext,
+  interval: Interval,
+  asOf: SessionDate,
+  layers: ReadonlyMap<string, Layer | null>,
+): Promise<void> {
+  const held = await ctx.coverage.load(ctx.sql, { dataType: 'bars', interval })
+  const trims = held.flatMap(({ symbol, source, from }) => {
+    const before = coldDate(ctx, interval, asOf, layers.get(symbol), source.split('/')[0] ?? '')
+    return before === null || from >= before ? [] : [{ symbol, dataType: 'bars' as const, interval, source, before }]
+  })
+  if (trims.length > 0) await ctx.sql.tx((tx) => ctx.coverage.trim(tx, trims))
 }

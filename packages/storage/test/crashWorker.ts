@@ -9,7 +9,7 @@ import { DAY, SIP, day, seededRandom } from './support.ts'
  */
 export const CRASH_SYMBOLS = Array.from({ length: 12 }, (_, index) => `S${String(index).padStart(2, '0')}`)
 export const CRASH_FIRST = 300
-export const CRASH_STEPS = 60
+export const CRASH_STEPS = 90
 /** Days of bars the first step brings; each later step brings one more and corrects some old ones. */
 export const CRASH_DEPTH = 40
 
@@ -39,6 +39,7 @@ async function main(): Promise<void> {
     compactSpareFiles: 1,
   })
   const { rows } = await sql.query<{ step: number }>('SELECT step FROM crash_progress')
+  process.send?.('ready')
   for (let step = rows[0]!.step; step < CRASH_STEPS; step++) {
     const last = CRASH_FIRST + CRASH_DEPTH + step
     const builder = new BarBatchBuilder('1d', SIP)
@@ -83,6 +84,7 @@ async function main(): Promise<void> {
   })
   await store.compact('1d', { force: true })
   await sql.close()
+  process.disconnect?.()
 }
 
 function addBar(
