@@ -83,3 +83,22 @@ export function configuredProvider(settings: Settings): ((parts: Parts) => Marke
 export function shortestWindowMs(windows: readonly { readonly windowMs: number }[]): number {
   return Math.min(...windows.map((window) => window.windowMs))
 }
+
+/**
+ * The source of market data: files when some are named, otherwise what the configuration names.
+ *
+ * @throws `PROVIDER_NONE` when there is neither
+ */
+export function chooseProvider(
+  settings: Settings,
+  options: { readonly bars?: readonly string[] },
+): (parts: Parts) => MarketDataProvider {
+  const provider = options.bars === undefined ? configuredProvider(settings) : fileProvider(options.bars, settings)
+  if (provider === undefined) {
+    throw new VarveError(
+      'no source of market data: configure a provider in providers.yaml (varve init writes one to start from), name files with --bars, or try the synthetic market with --demo',
+      { code: 'PROVIDER_NONE' },
+    )
+  }
+  return provider
+}

@@ -1,8 +1,7 @@
-import { openApplication, startDaemon } from '@varve/application'
+import { serve } from '@varve/application'
 import { VarveError } from '@varve/core'
 import type { GlobalOptions } from '../program.ts'
 import { dataDirOf, settingsOf } from '../session.ts'
-import { providerOf } from './run.ts'
 
 export interface DaemonCommandOptions extends GlobalOptions {
   readonly bars?: readonly string[]
@@ -11,15 +10,13 @@ export interface DaemonCommandOptions extends GlobalOptions {
 }
 
 export async function daemon(options: DaemonCommandOptions): Promise<void> {
-  const settings = settingsOf(options)
-  const provider = providerOf(options, settings)
-  const service = await startDaemon({
-    settings: options.port === undefined ? settings.daemon : { ...settings.daemon, port: parsePort(options.port) },
-    open: () => openApplication({ settings, dataDir: dataDirOf(options), provider, asOf: options.asOf }),
+  const service = await serve({
+    settings: settingsOf(options),
+    dataDir: dataDirOf(options),
+    bars: options.bars,
+    asOf: options.asOf,
+    port: options.port === undefined ? undefined : parsePort(options.port),
   })
-  const stop = () => void service.stop()
-  process.once('SIGTERM', stop)
-  process.once('SIGINT', stop)
   await service.stopped
 }
 

@@ -1,4 +1,4 @@
-import { configuredProvider, DEMO_AS_OF, exampleSymbol, fileProvider, run as runCycle, type Settings, startDemoMarket } from '@varve/application'
+import { chooseProvider, DEMO_AS_OF, exampleSymbol, run as runCycle, type Settings, startDemoMarket } from '@varve/application'
 import { VarveError } from '@varve/core'
 import { print, printJson } from '../output/print.ts'
 import { printSummary } from '../output/summary.ts'
@@ -20,21 +20,9 @@ export async function run(options: RunOptions): Promise<void> {
   if (options.serve === true) await (await import('./daemon.ts')).daemon(options)
 }
 
-/** The source the options or the configuration name. @throws `PROVIDER_NONE` */
-export function providerOf(options: Pick<RunOptions, 'bars'>, settings: Settings) {
-  const provider = options.bars === undefined ? configuredProvider(settings) : fileProvider(options.bars, settings)
-  if (provider === undefined) {
-    throw new VarveError(
-      'no source of market data: configure a provider in providers.yaml (varve init writes one to start from), name files with --bars, or try the synthetic market with --demo',
-      { code: 'PROVIDER_NONE' },
-    )
-  }
-  return provider
-}
-
 async function runReal(options: RunOptions, settings: Settings): Promise<void> {
   const dataDir = dataDirOf(options)
-  const report = await withApplication({ settings, dataDir, provider: providerOf(options, settings), asOf: options.asOf }, (app, signal) =>
+  const report = await withApplication({ settings, dataDir, provider: chooseProvider(settings, options), asOf: options.asOf }, (app, signal) =>
     runCycle(app, { confirm: options.confirm, signal }),
   )
   if (options.json === true) printJson(report)

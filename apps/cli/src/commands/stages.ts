@@ -1,10 +1,9 @@
-import { backfill as backfillUseCase, gaps as gapsUseCase, retention as retentionUseCase, scan as scanUseCase } from '@varve/application'
+import { backfill as backfillUseCase, chooseProvider, gaps as gapsUseCase, retention as retentionUseCase, scan as scanUseCase } from '@varve/application'
 import { isLayer, type Layer, VarveError } from '@varve/core'
 import { print, printJson, table } from '../output/print.ts'
 import { printSummary } from '../output/summary.ts'
 import type { GlobalOptions } from '../program.ts'
 import { dataDirOf, settingsOf, withApplication } from '../session.ts'
-import { providerOf } from './run.ts'
 
 interface StageOptions extends GlobalOptions {
   readonly bars?: readonly string[]
@@ -14,7 +13,7 @@ interface StageOptions extends GlobalOptions {
 export async function scan(options: StageOptions & { readonly confirm?: boolean }): Promise<void> {
   const settings = settingsOf(options)
   const dataDir = dataDirOf(options)
-  const report = await withApplication({ settings, dataDir, provider: providerOf(options, settings), asOf: options.asOf }, (app, signal) =>
+  const report = await withApplication({ settings, dataDir, provider: chooseProvider(settings, options), asOf: options.asOf }, (app, signal) =>
     scanUseCase(app, { confirm: options.confirm, signal }),
   )
   if (options.json === true) printJson(report)
@@ -32,7 +31,7 @@ export async function backfill(
     throw new VarveError('name what to backfill: either --layer N or --symbols A,B', { code: 'OPTIONS_CONFLICT' })
   }
   const report = await withApplication(
-    { settings, dataDir, provider: providerOf(options, settings), asOf: options.asOf, mustExist: true },
+    { settings, dataDir, provider: chooseProvider(settings, options), asOf: options.asOf, mustExist: true },
     (app, signal) => backfillUseCase(app, { layer, symbols, days: parseDays(options.days), signal }),
   )
   if (options.json === true) printJson(report)
@@ -43,7 +42,7 @@ export async function gaps(options: StageOptions & { readonly heal?: boolean }):
   const settings = settingsOf(options)
   const dataDir = dataDirOf(options)
   const heal = options.heal === true
-  const provider = heal ? providerOf(options, settings) : undefined
+  const provider = heal ? chooseProvider(settings, options) : undefined
   const report = await withApplication({ settings, dataDir, provider, asOf: options.asOf, mustExist: true }, (app, signal) =>
     gapsUseCase(app, { heal, signal }),
   )
