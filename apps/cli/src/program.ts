@@ -128,6 +128,14 @@ Examples:
     .addHelpText('after', '\nExamples:\n  varve bars AAPL --from 2015-06-01 --to 2015-06-30\n  varve bars AAPL --interval 5m --json')
     .action(async (symbol: string, options) => (await import('./commands/queries.ts')).bars(symbol, options))
 
+  const lake = program.command('lake').description('look after the Parquet lake')
+  command(lake, 'verify', 'read every file again and compare it with what was recorded')
+    .addHelpText('after', '\nExample:\n  varve lake verify')
+    .action(async (options: GlobalOptions) => (await import('./commands/lake.ts')).verify(options))
+  command(lake, 'compact', 'merge small files and fold corrections in')
+    .addHelpText('after', '\nExample:\n  varve lake compact')
+    .action(async (options: GlobalOptions) => (await import('./commands/lake.ts')).compact(options))
+
   const config = program.command('config').description('look after the configuration')
   command(config, 'check', 'report every fault of every file, with line and column')
     .addHelpText('after', '\nExample:\n  varve config check --config ./config')

@@ -1,4 +1,4 @@
-import { type DateRange, type Layer, publish, type SessionDate } from '@varve/core'
+import { type DateRange, errorMessage, type Layer, publish, type SessionDate, VarveError } from '@varve/core'
 import { lookbackSessions } from '@varve/layers'
 import type { PipelineContext } from './context.ts'
 import { coverageSource, coveredRanges, type CoverageNote, noteCoverage } from './cover.ts'
@@ -15,6 +15,8 @@ import { validateBatch } from './validateBatch.ts'
  * is not fetched again.
  *
  * @returns symbols for which something is still missing after the configured attempts
+ * @throws `REFRESH_INCOMPLETE` when that is more than `missingListingShare` of them: layers judged on so little
+ * would be wrong
  */
 export async function refreshDaily(
   ctx: PipelineContext,
@@ -26,8 +28,11 @@ export async function refreshDaily(
   const source = coverageSource(provider.source)
   const range: DateRange = { from: lookbackStart(asOf, lookbackSessions(ctx.universe), ctx.calendar), to: asOf }
   let missing = 0
+  let active = 0
+  let lastError: unknown
   for (let attempt = 1; attempt <= ctx.options.refreshAttempts; attempt++) {
     const companies = (await ctx.companies.load(ctx.sql)).filter((company) => company.active)
+    active = companies.length
     const layers = new Map<string, Layer | null>(companies.map((company) => [company.symbol, company.layer]))
     const held = await coveredRanges(ctx, '1d', source)
     const needs: FetchNeed[] = []
@@ -66,6 +71,7 @@ export async function refreshDaily(
     tally.load(counts)
     missing = new Set([...fetched.failed.keys(), ...fetched.empty]).size
     if (fetched.failed.size === 0) break
+    lastError = fetched.failed.values().next().value
     publish('log', () => ({
       level: 'warn',
       component: 'pipeline',
@@ -73,6 +79,12 @@ export async function refreshDaily(
       attempt,
       failed: fetched.failed.size,
     }))
+  }
+  if (missing > ctx.options.missingListingShare * active) {
+    throw new VarveError(
+      `daily bars of ${missing} of ${active} symbols are missing up to ${asOf}; nothing was judged${lastError === undefined ? '' : `. The first reason: ${errorMessage(lastError)}`}`,
+      { code: 'REFRESH_INCOMPLETE', retryable: true, cause: lastError, details: { missing, active, asOf } },
+    )
   }
   return missing
 }
