@@ -1,4 +1,4 @@
-export type { Company, CompanyStore, CompanyUpdate, Listing } from './Company.ts'
+export type { Company, CompanyStore, CompanyUpdate } from './Company.ts'
 export { METRIC_NAMES, METRICS } from './metricNames.ts'
 export type { MetricName, MetricValues } from './metricNames.ts'
 export {

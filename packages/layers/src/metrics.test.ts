@@ -1,6 +1,5 @@
-import { BarBatchBuilder, parseScaled } from '@varve/core'
+import { BarBatchBuilder, type Listing, parseScaled } from '@varve/core'
 import { describe, expect, it } from 'vitest'
-import type { Listing } from './Company.ts'
 import { metricOptionsSchema } from './definitions.ts'
 import { computeMetrics, liquidityScore, seriesOf } from './metrics.ts'
 

@@ -1,5 +1,4 @@
-import type { BarBatch } from '@varve/core'
-import type { Listing } from './Company.ts'
+import type { BarBatch, Listing } from '@varve/core'
 import type { MetricOptions } from './definitions.ts'
 import type { MetricValues } from './metricNames.ts'
 

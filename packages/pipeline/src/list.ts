@@ -1,5 +1,4 @@
-import { publish, type SessionDate, VarveError } from '@varve/core'
-import type { Listing } from '@varve/layers'
+import { type Listing, publish, type SessionDate, VarveError } from '@varve/core'
 import type { PipelineContext } from './context.ts'
 import { requireProvider } from './requireProvider.ts'
 

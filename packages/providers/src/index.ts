@@ -3,7 +3,6 @@ export type {
   BarsResult,
   MarketDataProvider,
   ProviderCapabilities,
-  ProviderListing,
   RejectedRow,
 } from './model.ts'
 export { createFileProvider } from './file/FileProvider.ts'

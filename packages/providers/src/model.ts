@@ -1,4 +1,4 @@
-import type { BarBatch, BarSource, DataType, DateRange, Interval, SessionDate } from '@varve/core'
+import type { BarBatch, BarSource, DataType, DateRange, Interval, Listing, SessionDate } from '@varve/core'
 
 /** What a provider can be asked for; planners read it, nobody guesses. */
 export interface ProviderCapabilities {
@@ -71,22 +71,6 @@ export interface BarsResult {
   }
 }
 
-/** A listing as a provider gives it; the same shape as `Listing` of `@varve/layers`. */
-export interface ProviderListing {
-  /** In the exchange's form: `BRK.B`, `KIMpL`. */
-  readonly symbol: string
-  readonly name: string | null
-  /** Market identifier code (ISO 10383); `null` when the source does not say. */
-  readonly exchange: string | null
-  /** `CS`, `ETF`, `ADRC`, … as the source spells it; `null` when unknown. */
-  readonly type: string | null
-  readonly active: boolean
-  /** Dollars scaled by 10^6; `null` when unknown. */
-  readonly marketCap: bigint | null
-  readonly listedOn: SessionDate | null
-  readonly delistedOn: SessionDate | null
-}
-
 /** A source of bars and listings. */
 export interface MarketDataProvider extends AsyncDisposable {
   readonly name: string
@@ -97,7 +81,7 @@ export interface MarketDataProvider extends AsyncDisposable {
   listings(query: {
     readonly asOf: SessionDate
     readonly signal?: AbortSignal
-  }): Promise<readonly ProviderListing[]>
+  }): Promise<readonly Listing[]>
   /**
    * Bars of a range, completely or not at all.
    *

@@ -1,5 +1,5 @@
-import { type Layer, type SqlTx, formatScaled, isLayer, parseScaled } from '@varve/core'
-import type { Company, CompanyStore, CompanyUpdate, Listing } from '@varve/layers'
+import { type Layer, type Listing, type SqlTx, formatScaled, isLayer, parseScaled } from '@varve/core'
+import type { Company, CompanyStore, CompanyUpdate } from '@varve/layers'
 
 interface CompanyRow {
   readonly symbol: string

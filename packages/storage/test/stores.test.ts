@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Listing } from '@varve/layers'
+import type { Listing } from '@varve/core'
 import {
   type CoverageEntry,
   type DetectedGap,

@@ -1,9 +1,9 @@
 import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
-import type { BarSource, Clock, Interval, SessionCalendar, SessionDate } from '@varve/core'
+import type { BarSource, Clock, Interval, Listing, SessionCalendar, SessionDate } from '@varve/core'
 import { BarBatchBuilder, dayNumber, dayOf, emptyBarBatch, errorMessage, systemClock } from '@varve/core'
 import { fileNotFound, fileUnreadable, providerClosed, providerInvalidRequest } from '../errors.ts'
-import type { BarsResult, MarketDataProvider, ProviderListing, RejectedRow } from '../model.ts'
+import type { BarsResult, MarketDataProvider, RejectedRow } from '../model.ts'
 import { BatchAppender } from './BatchAppender.ts'
 import type { ReadFileOptions } from './readCsv.ts'
 import { readCsv } from './readCsv.ts'
@@ -199,7 +199,7 @@ export function createFileProvider(options: FileProviderOptions): FileProvider {
           const { start, end } = loaded.bars.range(symbol, fromMs, toMs)
           return start < end
         })
-        .map((symbol): ProviderListing => ({
+        .map((symbol): Listing => ({
           symbol,
           name: null,
           exchange,

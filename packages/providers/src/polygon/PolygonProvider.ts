@@ -4,6 +4,7 @@ import type {
   Clock,
   DateRange,
   Interval,
+  Listing,
   QuotaGate,
   SessionCalendar,
   SessionDate,
@@ -12,7 +13,7 @@ import { concatBarBatches, dayNumber, systemClock } from '@varve/core'
 import type { ResilienceOptions } from '@varve/resilience'
 import { createResilience } from '@varve/resilience'
 import { providerClosed, providerInvalidRequest } from '../errors.ts'
-import type { BarsRequest, BarsResult, MarketDataProvider, ProviderListing, RejectedRow } from '../model.ts'
+import type { BarsRequest, BarsResult, MarketDataProvider, RejectedRow } from '../model.ts'
 import type { AggregatesContext, AggregateWindow } from './aggregates.ts'
 import { fetchAggregates, readItems, sameBar } from './aggregates.ts'
 import { providerError } from './classify.ts'
@@ -281,7 +282,7 @@ export function createPolygonProvider(options: PolygonProviderOptions): PolygonP
     async listings({ asOf, signal }) {
       checkRange(name, { from: asOf, to: asOf })
       const call = begin({ signal })
-      const listings = new Map<string, ProviderListing>()
+      const listings = new Map<string, Listing>()
       for (const market of options.includeOtc === true ? ['stocks', 'otc'] : ['stocks']) {
         const url = transport.url('/v3/reference/tickers', {
           market,

@@ -1,6 +1,5 @@
-import type { SessionDate } from '@varve/core'
+import type { Listing, SessionDate } from '@varve/core'
 import { tryParseScaled } from '@varve/core'
-import type { ProviderListing } from '../model.ts'
 import { providerError } from './classify.ts'
 import type { JsonObject } from './fields.ts'
 import { asObject, dateOf, numberTextOf, textOf } from './fields.ts'
@@ -59,7 +58,7 @@ export async function fetchList(
 }
 
 /** A ticker as a listing; `undefined` when it has no symbol. */
-export function toListing(item: JsonObject): ProviderListing | undefined {
+export function toListing(item: JsonObject): Listing | undefined {
   const symbol = textOf(item['ticker'])
   if (symbol === undefined || symbol === '') return undefined
   const marketCap = tryParseScaled(numberTextOf(item['market_cap']) ?? '')
