@@ -26,7 +26,9 @@ export function createLogger(options: LoggerOptions): Logger {
   return pino(
     {
       level: options.level,
-      base: { component: options.component },
+      base: null,
+      // A line's own `component` wins over the logger's.
+      mixin: () => ({ component: options.component }),
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: REDACTED, censor: '[redacted]' },
@@ -45,9 +47,8 @@ interface LogMessage {
 /** Writes what libraries publish on the log channel. Returns a function that stops it. */
 export function forwardLogChannel(logger: Logger): () => void {
   const onMessage = (message: unknown) => {
-    const { level = 'info', component, message: text, ...fields } = message as LogMessage & Record<string, unknown>
-    const target = component === undefined ? logger : logger.child({ component })
-    target[level](fields, text ?? '')
+    const { level = 'info', message: text, ...fields } = message as LogMessage & Record<string, unknown>
+    logger[level](fields, text ?? '')
   }
   subscribe(channelNames.log, onMessage)
   return () => {

@@ -27,6 +27,7 @@ describe('createLogger', () => {
     stop()
     publish('log', () => ({ level: 'warn', component: 'storage', message: 'not heard' }))
     expect(lines.map((line) => (JSON.parse(line) as { component: string }).component)).toEqual(['storage'])
+    expect(lines[0]?.match(/"component"/g)).toHaveLength(1)
   })
 })
 

@@ -72,7 +72,6 @@ export async function drainBackfills(
   tally.jobs.completed += result.completed
   tally.jobs.failed += result.failed
   tally.jobs.retried += result.retried
-  publish('jobs', () => ({ queue: BACKFILL_QUEUE, ...result }))
 }
 
 /**
