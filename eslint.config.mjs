@@ -81,7 +81,11 @@ export default tseslint.config(
         'error',
         {
           checkVersionMismatches: false,
-          ignoredFiles: ['{projectRoot}/tsup.config.ts', '{projectRoot}/test/**/*', '{projectRoot}/src/**/*.test.ts'],
+          ignoredFiles: [
+            '{projectRoot}/tsup.config.ts',
+            '{projectRoot}/test/**/*',
+            '{projectRoot}/src/**/*.test.ts',
+          ],
           ignoredDependencies: ['vitest', 'fast-check'],
         },
       ],

@@ -23,8 +23,17 @@ export default defineConfig({
       reporter: ['text-summary', 'json-summary'],
     },
     projects: [
-      { extends: true, test: { name: 'unit', include: [...homes.map((home) => `${home}/src/**/*.test.ts`), 'tools/**/*.test.ts'] } },
-      { extends: true, test: { name: 'integration', include: homes.map((home) => `${home}/test/**/*.test.ts`) } },
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: [...homes.map((home) => `${home}/src/**/*.test.ts`), 'tools/**/*.test.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'integration', include: homes.map((home) => `${home}/test/**/*.test.ts`) },
+      },
     ],
   },
 })

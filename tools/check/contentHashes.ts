@@ -17,7 +17,12 @@ export async function contentHashes(
   dataDir: string,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<Record<string, string>> {
-  await using app = await openApplication({ settings: loadSettings({ directory: null }), dataDir, mustExist: true, env })
+  await using app = await openApplication({
+    settings: loadSettings({ directory: null }),
+    dataDir,
+    mustExist: true,
+    env,
+  })
   const { sql, bars } = app.context
   const events = createHash('sha256')
   const { rows } = await sql.query<{ line: string }>(

@@ -15,7 +15,11 @@ const EARLIEST_MS = 200
 const TRIES = 5
 
 const { values } = parseArgs({
-  options: { seeds: { type: 'string', default: '20' }, seed: { type: 'string' }, nth: { type: 'string', default: '20' } },
+  options: {
+    seeds: { type: 'string', default: '20' },
+    seed: { type: 'string' },
+    nth: { type: 'string', default: '20' },
+  },
 })
 const seeds = Number(values.seeds)
 const firstSeed = values.seed === undefined ? randomInt(1_000_000) : Number(values.seed)
@@ -28,7 +32,10 @@ function randomOf(seed: number): number {
   return ((state ^ (state >>> 14)) >>> 0) / 4_294_967_296
 }
 
-function differences(expected: Readonly<Record<string, string>>, found: Readonly<Record<string, string>>): string[] {
+function differences(
+  expected: Readonly<Record<string, string>>,
+  found: Readonly<Record<string, string>>,
+): string[] {
   return Object.keys({ ...expected, ...found }).filter((key) => expected[key] !== found[key])
 }
 
@@ -83,10 +90,20 @@ try {
   await writeMarketSlice(file, Number(values.nth))
   for (const engine of ['pglite', 'postgres'] as const) {
     const fresh = async (name: string) => {
-      const env = engine === 'pglite' ? {} : { DATABASE_URL: await createDatabase(postgres.url, `crash_${name}`) }
+      const env =
+        engine === 'pglite' ? {} : { DATABASE_URL: await createDatabase(postgres.url, `crash_${name}`) }
       return { env, dataDir: join(folder, `${engine}-${name}`) }
     }
-    const args = (dataDir: string) => ['run', '--bars', file, '--as-of', '2015-06-30', '--data-dir', dataDir, '--json']
+    const args = (dataDir: string) => [
+      'run',
+      '--bars',
+      file,
+      '--as-of',
+      '2015-06-30',
+      '--data-dir',
+      dataDir,
+      '--json',
+    ]
     // The first run of an engine also fills caches of compiled code; the second tells how long one takes.
     let wholeMs = 0
     let expected: Record<string, string> = {}
@@ -115,7 +132,9 @@ try {
           : attempt.killed === 0
             ? 'every run ended before it could be killed'
             : `differs in ${differs.join(', ')}`
-      console.log(`${engine} seed ${seed}: killed after ${attempt.moments.join(' and ') || '-'} ms, ${same ? 'same content' : `FAILED: ${fault}`}`)
+      console.log(
+        `${engine} seed ${seed}: killed after ${attempt.moments.join(' and ') || '-'} ms, ${same ? 'same content' : `FAILED: ${fault}`}`,
+      )
     }
   }
 } finally {

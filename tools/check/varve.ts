@@ -31,7 +31,10 @@ export function varve(args: readonly string[], options: CommandOptions = {}): Pr
     let stderr = ''
     child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
     child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
-    const timer = options.killAfterMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), options.killAfterMs)
+    const timer =
+      options.killAfterMs === undefined
+        ? undefined
+        : setTimeout(() => child.kill('SIGKILL'), options.killAfterMs)
     child.once('error', reject)
     child.once('close', (code, signal) => {
       clearTimeout(timer)
@@ -39,4 +42,3 @@ export function varve(args: readonly string[], options: CommandOptions = {}): Pr
     })
   })
 }
-

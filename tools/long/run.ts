@@ -42,7 +42,10 @@ Totals count while the sources they were measured on are unchanged; every change
 /** Everything that runs when the flow runs. */
 function sourcesHash(): string {
   const hash = createHash('sha256')
-  const files = globSync(['packages/*/src/**/*.ts', 'apps/cli/src/**/*.ts', 'packages/application/defaults/*.yaml'], { cwd: root })
+  const files = globSync(
+    ['packages/*/src/**/*.ts', 'apps/cli/src/**/*.ts', 'packages/application/defaults/*.yaml'],
+    { cwd: root },
+  )
   for (const file of files.filter((name) => !name.endsWith('.test.ts')).sort()) {
     hash.update(`${file}\n`).update(readFileSync(join(root, file)))
   }
@@ -51,20 +54,24 @@ function sourcesHash(): string {
 
 function readRows(): Row[] {
   if (!existsSync(target)) return []
-  return [...readFileSync(target, 'utf8').matchAll(/^\| (\S+) \| ([0-9a-f]{12}) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$/gm)].map(
-    ([, date, sources, seed, seeds, kills, failures]) => ({
-      date: date!,
-      sources: sources!,
-      seed: Number(seed),
-      seeds: Number(seeds),
-      kills: Number(kills),
-      failures: Number(failures),
-    }),
-  )
+  return [
+    ...readFileSync(target, 'utf8').matchAll(
+      /^\| (\S+) \| ([0-9a-f]{12}) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$/gm,
+    ),
+  ].map(([, date, sources, seed, seeds, kills, failures]) => ({
+    date: date!,
+    sources: sources!,
+    seed: Number(seed),
+    seeds: Number(seeds),
+    kills: Number(kills),
+    failures: Number(failures),
+  }))
 }
 
 function writeRows(rows: readonly Row[]): void {
-  const lines = rows.map((row) => `| ${row.date} | ${row.sources} | ${row.seed} | ${row.seeds} | ${row.kills} | ${row.failures} |`)
+  const lines = rows.map(
+    (row) => `| ${row.date} | ${row.sources} | ${row.seed} | ${row.seeds} | ${row.kills} | ${row.failures} |`,
+  )
   writeFileSync(target, `${HEADER}${lines.join('\n')}\n`)
 }
 
@@ -86,7 +93,9 @@ while (Date.now() < deadline) {
     { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
   )
   process.stdout.write(result.stdout)
-  const outcomes = [...result.stdout.matchAll(/seed \d+: killed after ([\d and]+) ms, (same content|FAILED)/g)]
+  const outcomes = [
+    ...result.stdout.matchAll(/seed \d+: killed after ([\d and]+) ms, (same content|FAILED)/g),
+  ]
   if (outcomes.length !== SEEDS_AT_ONCE * ENGINES) {
     console.error('the crash run did not finish; nothing of it is counted')
     process.exit(1)

@@ -17,10 +17,14 @@ export default class ClosingReporter implements Reporter {
     }
     for (const name of skipped) console.log(`skipped: ${name}`)
     if (process.env.VARVE_TEST_REDIS_URL === undefined) {
-      console.log('no redis-server found; to run the Redis tests: apt-get install redis-server (or brew install redis)')
+      console.log(
+        'no redis-server found; to run the Redis tests: apt-get install redis-server (or brew install redis)',
+      )
     }
     if (process.env.VARVE_TEST_DATA === '') {
-      console.log('no real market data found; to run its tests set VARVE_TEST_DATA to the folder that holds it')
+      console.log(
+        'no real market data found; to run its tests set VARVE_TEST_DATA to the folder that holds it',
+      )
     }
     console.log(`${passed} passed, ${failed} failed, ${skipped.length} skipped`)
   }

@@ -17,9 +17,13 @@ export async function startRedis(): Promise<TestRedis | undefined> {
   if (binary === undefined) return undefined
   const port = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'varve-redis-'))
-  const child = spawn(binary, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const child = spawn(
+    binary,
+    ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
   await new Promise<void>((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`redis-server ended with ${code} before it was ready`)))
     child.stdout.on('data', (chunk: Buffer) => {

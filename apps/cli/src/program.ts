@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import { printError } from './output/errors.ts'
 
@@ -8,7 +9,13 @@ export interface GlobalOptions {
   readonly json?: boolean
 }
 
-const VERSION = '0.0.0'
+/** Read from the package, so that it is the version that was installed. */
+function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+    readonly version: string
+  }
+  return manifest.version
+}
 
 /** Parses the command line, runs the command, and returns the exit code. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
@@ -22,7 +29,8 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
   }
 }
 
-const intervalOption = () => new Option('--interval <interval>', 'length of a bar: 1m, 5m, 15m, 1h or 1d').default('1d')
+const intervalOption = () =>
+  new Option('--interval <interval>', 'length of a bar: 1m, 5m, 15m, 1h or 1d').default('1d')
 const asOfOption = () => new Option('--as-of <date>', 'the close of this session is "now" (YYYY-MM-DD)')
 const barsOption = () => new Option('--bars <file...>', 'Parquet or CSV files as the source of market data')
 
@@ -30,15 +38,20 @@ function command(program: Command, name: string, description: string): Command {
   return program
     .command(name)
     .description(description)
-    .option('--config <dir>', 'folder of configuration files (default: ./config, or built-in defaults without it)')
+    .option(
+      '--config <dir>',
+      'folder of configuration files (default: ./config, or built-in defaults without it)',
+    )
     .option('--data-dir <dir>', 'folder of the embedded database and the lake (default: ./.varve)')
     .option('--json', 'print one JSON document on standard output')
 }
 
 function buildProgram(): Command {
   const program = new Command('varve')
-    .description('Layered market data for systematic trading: decides which symbols matter, fetches what each deserves, heals what is missing.')
-    .version(VERSION)
+    .description(
+      'Layered market data for systematic trading: decides which symbols matter, fetches what each deserves, heals what is missing.',
+    )
+    .version(version())
     .exitOverride()
     .showSuggestionAfterError()
     .showHelpAfterError('(add --help for the options)')
@@ -54,7 +67,10 @@ Examples:
     )
 
   command(program, 'init', 'write the default configuration')
-    .addHelpText('after', '\nExamples:\n  varve init                    writes ./config\n  varve init --config /etc/varve')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  varve init                    writes ./config\n  varve init --config /etc/varve',
+    )
     .action(async (options: GlobalOptions) => (await import('./commands/init.ts')).init(options))
 
   command(program, 'run', 'one cycle: list, scan, backfill, heal gaps, apply retention')
@@ -78,8 +94,13 @@ Examples:
     .addOption(intervalOption())
     .option('--source <name>', 'name of the source (default: the file name)')
     .addOption(asOfOption())
-    .addHelpText('after', '\nExamples:\n  varve import sp500_daily.parquet\n  varve import minute/*.csv.gz --interval 1m --source vendor-x --json')
-    .action(async (files: string[], options) => (await import('./commands/import.ts')).importCommand(files, options))
+    .addHelpText(
+      'after',
+      '\nExamples:\n  varve import sp500_daily.parquet\n  varve import minute/*.csv.gz --interval 1m --source vendor-x --json',
+    )
+    .action(async (files: string[], options) =>
+      (await import('./commands/import.ts')).importCommand(files, options),
+    )
 
   command(program, 'scan', 'bring listings and daily bars up to date and judge every symbol')
     .addOption(barsOption())
@@ -94,7 +115,10 @@ Examples:
     .option('--days <n>', "days back (default: each layer's policy)")
     .addOption(barsOption())
     .addOption(asOfOption())
-    .addHelpText('after', '\nExamples:\n  varve backfill --symbols AAPL,MSFT --days 90\n  varve backfill --layer 3')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  varve backfill --symbols AAPL,MSFT --days 90\n  varve backfill --layer 3',
+    )
     .action(async (options) => (await import('./commands/stages.ts')).backfill(options))
 
   command(program, 'gaps', 'compare what is held with the calendar')
@@ -116,7 +140,9 @@ Examples:
   command(program, 'why', 'why a symbol is in its layer: value, threshold and margin of each criterion')
     .argument('<symbol>', 'symbol as the exchange writes it')
     .addHelpText('after', '\nExample:\n  varve why AAPL')
-    .action(async (symbol: string, options: GlobalOptions) => (await import('./commands/queries.ts')).why(symbol, options))
+    .action(async (symbol: string, options: GlobalOptions) =>
+      (await import('./commands/queries.ts')).why(symbol, options),
+    )
 
   command(program, 'bars', 'bars of one symbol, hot and cold as one')
     .argument('<symbol>', 'symbol as the exchange writes it')
@@ -125,7 +151,10 @@ Examples:
     .option('--to <date>', 'last date (YYYY-MM-DD)')
     .option('--source <name>', 'provider, or provider/feed')
     .option('--include-suspect', 'also rows that validation set aside, with their rule')
-    .addHelpText('after', '\nExamples:\n  varve bars AAPL --from 2015-06-01 --to 2015-06-30\n  varve bars AAPL --interval 5m --json')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  varve bars AAPL --from 2015-06-01 --to 2015-06-30\n  varve bars AAPL --interval 5m --json',
+    )
     .action(async (symbol: string, options) => (await import('./commands/queries.ts')).bars(symbol, options))
 
   const lake = program.command('lake').description('look after the Parquet lake')

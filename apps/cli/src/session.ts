@@ -1,6 +1,13 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Application, loadSettings, openApplication, type OpenApplicationOptions, refuseMixing, type Settings } from '@varve/application'
+import {
+  type Application,
+  loadSettings,
+  openApplication,
+  type OpenApplicationOptions,
+  refuseMixing,
+  type Settings,
+} from '@varve/application'
 import { VarveError } from '@varve/core'
 import { showProgress } from './output/progress.ts'
 import type { GlobalOptions } from './program.ts'

@@ -15,6 +15,8 @@ try {
   })
   await daemon.stopped
 } catch (error) {
-  process.stderr.write(`varve-daemon: ${isVarveError(error) ? error.code : 'UNEXPECTED'}: ${errorMessage(error)}\n`)
+  process.stderr.write(
+    `varve-daemon: ${isVarveError(error) ? error.code : 'UNEXPECTED'}: ${errorMessage(error)}\n`,
+  )
   process.exitCode = 1
 }

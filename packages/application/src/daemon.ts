@@ -43,7 +43,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const stopForwarding = forwardLogChannel(logger)
   const metrics = createMetrics()
   const abort = new AbortController()
-  const state: State = { phase: 'starting', lastReport: undefined, lastError: undefined, lastCycleAt: undefined }
+  const state: State = {
+    phase: 'starting',
+    lastReport: undefined,
+    lastError: undefined,
+    lastCycleAt: undefined,
+  }
   const server = fastify({ logger: false })
   server.get('/health', (_request, reply) => {
     const healthy = state.phase !== 'failing'
@@ -56,7 +61,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       error: state.lastError ?? null,
     })
   })
-  server.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.expose()))
+  server.get('/metrics', async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.expose()),
+  )
   let url: string
   try {
     url = await server.listen({ host: settings.host, port: settings.port })
@@ -99,12 +106,18 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 function listenError(cause: unknown, { host, port }: { host: string; port: number }): VarveError {
   const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   return code === 'EADDRINUSE'
-    ? new VarveError(`port ${port} of ${host} is in use; stop what listens there, or set another port in daemon.yaml or with --port`, {
-        code: 'PORT_IN_USE',
+    ? new VarveError(
+        `port ${port} of ${host} is in use; stop what listens there, or set another port in daemon.yaml or with --port`,
+        {
+          code: 'PORT_IN_USE',
+          cause,
+          details: { host, port },
+        },
+      )
+    : new VarveError(`cannot listen on ${host}:${port}: ${errorMessage(cause)}`, {
+        code: 'LISTEN_FAILED',
         cause,
-        details: { host, port },
       })
-    : new VarveError(`cannot listen on ${host}:${port}: ${errorMessage(cause)}`, { code: 'LISTEN_FAILED', cause })
 }
 
 /** Runs cycles when they are due and works off events and jobs in between, until aborted. */

@@ -15,10 +15,19 @@ export const DEMO_AS_OF: SessionDate = '2026-06-30'
 export const DEMO_PROVIDER = 'demo'
 
 /** The demo market: always the same one. Rates are the share of sessions a symbol lacks for good, or at the first look. */
-const DEMO_MARKET = { seed: 7, symbols: 3000, asOf: DEMO_AS_OF, missingRate: 0.0002, transientRate: 0.0002 } as const
+const DEMO_MARKET = {
+  seed: 7,
+  symbols: 3000,
+  asOf: DEMO_AS_OF,
+  missingRate: 0.0002,
+  transientRate: 0.0002,
+} as const
 
 export interface DemoMarket {
-  readonly provider: (parts: { readonly calendar: SessionCalendar; readonly clock: Clock }) => MarketDataProvider
+  readonly provider: (parts: {
+    readonly calendar: SessionCalendar
+    readonly clock: Clock
+  }) => MarketDataProvider
   close(): Promise<void>
 }
 
@@ -27,7 +36,12 @@ export async function startDemoMarket(settings: Settings): Promise<DemoMarket> {
   const { profiles, marginMs } = settings['rate-limits']
   const windows = profiles.demo ?? [{ limit: 100, windowMs: 1000 }]
   const apiKey = randomBytes(16).toString('hex')
-  const workerData: DemoServerSettings = { ...DEMO_MARKET, exchange: settings.pipeline.exchange, apiKey, quotas: windows }
+  const workerData: DemoServerSettings = {
+    ...DEMO_MARKET,
+    exchange: settings.pipeline.exchange,
+    apiKey,
+    quotas: windows,
+  }
   const source = import.meta.url.endsWith('.ts')
   const worker = new Worker(new URL(source ? './demoServer.ts' : './demoServer.js', import.meta.url), {
     workerData,

@@ -17,7 +17,8 @@ export interface DemoServerSettings {
 /** Runs the stand-in market in a thread of its own, so that answering does not slow the program that asks. */
 if (parentPort !== null) {
   const port = parentPort
-  const { exchange, seed, symbols, asOf, missingRate, transientRate, apiKey, quotas } = workerData as DemoServerSettings
+  const { exchange, seed, symbols, asOf, missingRate, transientRate, apiKey, quotas } =
+    workerData as DemoServerSettings
   const calendar = createExchangeCalendar(exchange)
   const market = createStandInMarket({ seed, symbols, asOf, calendar, missingRate, transientRate })
   const server = await startStandInServer({ market, apiKey, quotas, seed })

@@ -49,10 +49,13 @@ export function writeDefaultConfig(directory: string): { written: string[]; kept
   try {
     mkdirSync(directory, { recursive: true })
   } catch (cause) {
-    throw new VarveError(`cannot create ${directory}: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      code: 'CONFIG_NOT_WRITABLE',
-      cause,
-    })
+    throw new VarveError(
+      `cannot create ${directory}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {
+        code: 'CONFIG_NOT_WRITABLE',
+        cause,
+      },
+    )
   }
   const written: string[] = []
   const kept: string[] = []
@@ -65,10 +68,13 @@ export function writeDefaultConfig(directory: string): { written: string[]; kept
     try {
       writeFileSync(target, readFileSync(join(DEFAULTS, name)), { flag: 'wx' })
     } catch (cause) {
-      throw new VarveError(`cannot write ${target}: ${cause instanceof Error ? cause.message : String(cause)}`, {
-        code: 'CONFIG_NOT_WRITABLE',
-        cause,
-      })
+      throw new VarveError(
+        `cannot write ${target}: ${cause instanceof Error ? cause.message : String(cause)}`,
+        {
+          code: 'CONFIG_NOT_WRITABLE',
+          cause,
+        },
+      )
     }
     written.push(name)
   }

@@ -2,7 +2,12 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { Clock, Interval, SessionCalendar } from '@varve/core'
 import { VarveError } from '@varve/core'
-import { createFileProvider, createPolygonProvider, type FileProvider, type MarketDataProvider } from '@varve/providers'
+import {
+  createFileProvider,
+  createPolygonProvider,
+  type FileProvider,
+  type MarketDataProvider,
+} from '@varve/providers'
 import { createRateLimiter } from '@varve/rate-limiter'
 import type { Settings } from './settings.ts'
 
@@ -93,7 +98,8 @@ export function chooseProvider(
   settings: Settings,
   options: { readonly bars?: readonly string[] },
 ): (parts: Parts) => MarketDataProvider {
-  const provider = options.bars === undefined ? configuredProvider(settings) : fileProvider(options.bars, settings)
+  const provider =
+    options.bars === undefined ? configuredProvider(settings) : fileProvider(options.bars, settings)
   if (provider === undefined) {
     throw new VarveError(
       'no source of market data: configure a provider in providers.yaml (varve init writes one to start from), name files with --bars, or try the synthetic market with --demo',

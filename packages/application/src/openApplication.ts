@@ -41,7 +41,10 @@ export interface OpenApplicationOptions {
   /** Folder for the embedded database and the lake; created when missing. */
   readonly dataDir: string
   /** Makes the source of market data once the calendar is known; without it only stored data can be read. */
-  readonly provider?: (parts: { readonly calendar: SessionCalendar; readonly clock: Clock }) => MarketDataProvider
+  readonly provider?: (parts: {
+    readonly calendar: SessionCalendar
+    readonly clock: Clock
+  }) => MarketDataProvider
   /** Session whose close is "now"; without it the last session that has closed. */
   readonly asOf?: SessionDate
   /** Refuses to start an empty store: for commands that only read. */
@@ -192,7 +195,8 @@ async function resolveAsOf(
   calendar: SessionCalendar,
 ): Promise<{ readonly asOf: SessionDate; readonly fixed: boolean }> {
   const date = wish === undefined ? ((await provider?.lastSession?.()) ?? undefined) : parseSessionDate(wish)
-  if (date !== undefined) return { asOf: calendar.isSession(date) ? date : calendar.previousSession(date), fixed: true }
+  if (date !== undefined)
+    return { asOf: calendar.isSession(date) ? date : calendar.previousSession(date), fixed: true }
   const now = systemClock.now()
   const today = calendar.dateOf(now)
   const session = calendar.session(today)

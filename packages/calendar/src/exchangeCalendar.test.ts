@@ -15,7 +15,9 @@ describe('XNYS sessions', () => {
     const sessions = calendar.sessionsInRange(`${year}-01-01`, `${year}-12-31`)
     expect(sessions).toHaveLength(count)
     if (minutes !== null) {
-      expect(sessions.reduce((sum, session) => sum + (session.closeAt - session.openAt) / 60_000, 0)).toBe(minutes)
+      expect(sessions.reduce((sum, session) => sum + (session.closeAt - session.openAt) / 60_000, 0)).toBe(
+        minutes,
+      )
     }
   })
 
@@ -26,20 +28,33 @@ describe('XNYS sessions', () => {
     },
   )
 
-  it.each(['1997-01-20', '2021-06-18', '2010-12-31', '2021-12-31', '2027-12-31'])('was open on %s', (date) => {
-    expect(calendar.isSession(date)).toBe(true)
-  })
-
-  it.each(['1998-01-19', '2022-06-20', '2026-07-03', '2021-12-24', '2000-04-21'])('was closed on holiday %s', (date) => {
-    expect(calendar.isSession(date)).toBe(false)
-  })
-
-  it.each(['1992-12-24', '1996-07-05', '2002-07-05', '2012-07-03', '2013-07-03', '2019-07-03', '2024-07-03', '2025-11-28', '2026-12-24'])(
-    'closed early on %s',
+  it.each(['1997-01-20', '2021-06-18', '2010-12-31', '2021-12-31', '2027-12-31'])(
+    'was open on %s',
     (date) => {
-      expect(calendar.session(date)?.early).toBe(true)
+      expect(calendar.isSession(date)).toBe(true)
     },
   )
+
+  it.each(['1998-01-19', '2022-06-20', '2026-07-03', '2021-12-24', '2000-04-21'])(
+    'was closed on holiday %s',
+    (date) => {
+      expect(calendar.isSession(date)).toBe(false)
+    },
+  )
+
+  it.each([
+    '1992-12-24',
+    '1996-07-05',
+    '2002-07-05',
+    '2012-07-03',
+    '2013-07-03',
+    '2019-07-03',
+    '2024-07-03',
+    '2025-11-28',
+    '2026-12-24',
+  ])('closed early on %s', (date) => {
+    expect(calendar.session(date)?.early).toBe(true)
+  })
 
   it.each(['1991-11-29', '2013-07-05', '2026-07-02', '2022-12-23'])('kept full hours on %s', (date) => {
     expect(calendar.session(date)?.early).toBe(false)
@@ -77,7 +92,9 @@ describe('XNYS sessions', () => {
   })
 
   it('refuses dates it has no rules for, and unknown exchanges', () => {
-    expect(() => calendar.isSession('1989-12-31')).toThrow(expect.objectContaining({ code: 'CALENDAR_OUT_OF_RANGE' }))
+    expect(() => calendar.isSession('1989-12-31')).toThrow(
+      expect.objectContaining({ code: 'CALENDAR_OUT_OF_RANGE' }),
+    )
     expect(() => createExchangeCalendar('XTKS')).toThrow(
       expect.objectContaining({ code: 'CALENDAR_UNKNOWN_EXCHANGE' }),
     )
@@ -85,7 +102,10 @@ describe('XNYS sessions', () => {
 
   it('takes closures decided after the release', () => {
     const changed = createExchangeCalendar('XNYS', {
-      overrides: [{ date: '2029-05-15', closed: true }, { date: '2029-05-16', closeMinutes: 780 }],
+      overrides: [
+        { date: '2029-05-15', closed: true },
+        { date: '2029-05-16', closeMinutes: 780 },
+      ],
     })
     expect(changed.isSession('2029-05-15')).toBe(false)
     expect(changed.session('2029-05-16')?.early).toBe(true)

@@ -41,7 +41,10 @@ export interface ExchangeCalendarOptions {
  * @throws `CALENDAR_UNKNOWN_EXCHANGE`
  * @example createExchangeCalendar('XNYS').isSession('2025-01-09') // false: mourning for President Carter
  */
-export function createExchangeCalendar(exchange = 'XNYS', options: ExchangeCalendarOptions = {}): SessionCalendar {
+export function createExchangeCalendar(
+  exchange = 'XNYS',
+  options: ExchangeCalendarOptions = {},
+): SessionCalendar {
   if (!(EXCHANGES as readonly string[]).includes(exchange)) {
     throw new VarveError(`no calendar for exchange "${exchange}"; known: ${EXCHANGES.join(', ')}`, {
       code: 'CALENDAR_UNKNOWN_EXCHANGE',
@@ -78,7 +81,10 @@ class UsEquitiesCalendar implements SessionCalendar {
   sessionsInRange(from: SessionDate, to: SessionDate): readonly Session[] {
     this.#check(from)
     this.#check(to)
-    return this.#sessions.slice(this.#firstAtOrAfter(dayNumber(from)), this.#firstAtOrAfter(dayNumber(to) + 1))
+    return this.#sessions.slice(
+      this.#firstAtOrAfter(dayNumber(from)),
+      this.#firstAtOrAfter(dayNumber(to) + 1),
+    )
   }
 
   nextSession(date: SessionDate): SessionDate {
@@ -108,11 +114,13 @@ class UsEquitiesCalendar implements SessionCalendar {
 
   expectedTimestamps(interval: Interval, from: SessionDate, to: SessionDate): Float64Array {
     const sessions = this.sessionsInRange(from, to)
-    if (interval === '1d') return Float64Array.from(sessions, (session) => dayNumber(session.date) * 86_400_000)
+    if (interval === '1d')
+      return Float64Array.from(sessions, (session) => dayNumber(session.date) * 86_400_000)
     const step = intervalMs(interval)
     if (step === 0) return new Float64Array(0)
     const times: number[] = []
-    for (const session of sessions) for (let at = session.openAt; at < session.closeAt; at += step) times.push(at)
+    for (const session of sessions)
+      for (let at = session.openAt; at < session.closeAt; at += step) times.push(at)
     return Float64Array.from(times)
   }
 
@@ -141,7 +149,10 @@ class UsEquitiesCalendar implements SessionCalendar {
 function outOfRange(date: SessionDate): VarveError {
   return new VarveError(
     `the calendar covers ${CALENDAR_FIRST_DATE} to ${CALENDAR_LAST_DATE}; ${date} is outside`,
-    { code: 'CALENDAR_OUT_OF_RANGE', details: { found: date, first: CALENDAR_FIRST_DATE, last: CALENDAR_LAST_DATE } },
+    {
+      code: 'CALENDAR_OUT_OF_RANGE',
+      details: { found: date, first: CALENDAR_FIRST_DATE, last: CALENDAR_LAST_DATE },
+    },
   )
 }
 
@@ -161,7 +172,8 @@ function buildSessions(overrides: readonly SessionOverride[]): Session[] {
     }
     const override = changed.get(day)
     const weekday = weekdayOf(day)
-    const open = override?.closed === undefined ? weekday >= 1 && weekday <= 5 && !closed.has(day) : !override.closed
+    const open =
+      override?.closed === undefined ? weekday >= 1 && weekday <= 5 && !closed.has(day) : !override.closed
     if (!open) continue
     const closeMinutes = override?.closeMinutes ?? early.get(day) ?? CLOSE_MINUTES
     sessions.push({

@@ -30,10 +30,15 @@ export class ConfigError extends VarveError {
   readonly problems: readonly ConfigProblem[]
 
   constructor(problems: readonly ConfigProblem[]) {
-    super(problems.map((item) => `${item.file}:${item.line}:${item.column} ${item.code} ${item.message}`).join('\n'), {
-      code: 'CONFIG_INVALID',
-      details: { problems },
-    })
+    super(
+      problems
+        .map((item) => `${item.file}:${item.line}:${item.column} ${item.code} ${item.message}`)
+        .join('\n'),
+      {
+        code: 'CONFIG_INVALID',
+        details: { problems },
+      },
+    )
     this.problems = problems
   }
 }

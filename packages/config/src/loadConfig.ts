@@ -43,11 +43,23 @@ export function loadConfig<Sections extends ConfigSections>(
       if (options.sections[section] === undefined) {
         const guess = nearest(section, Object.keys(options.sections))
         const known = Object.keys(options.sections).map((name) => `${name}.yaml`)
-        problems.push(at(file, 'CONFIG_UNKNOWN_FILE', `no setting lives in this file${guess ? `; did you mean ${guess}.yaml?` : `; known files: ${known.join(', ')}`}`))
+        problems.push(
+          at(
+            file,
+            'CONFIG_UNKNOWN_FILE',
+            `no setting lives in this file${guess ? `; did you mean ${guess}.yaml?` : `; known files: ${known.join(', ')}`}`,
+          ),
+        )
         continue
       }
       if (documents.has(section)) {
-        problems.push(at(file, 'CONFIG_DUPLICATE_KEY', `${section} is already defined by ${documents.get(section)!.file}; keep one`))
+        problems.push(
+          at(
+            file,
+            'CONFIG_DUPLICATE_KEY',
+            `${section} is already defined by ${documents.get(section)!.file}; keep one`,
+          ),
+        )
         continue
       }
       const source = readSource(options.directory, file, options, problems)
@@ -57,13 +69,19 @@ export function loadConfig<Sections extends ConfigSections>(
   const values: Record<string, unknown> = {}
   for (const [section, schema] of Object.entries(options.sections)) {
     const source = documents.get(section)
-    const input = source === undefined ? (options.defaults?.[section] ?? {}) : (source.document.toJS() as unknown)
+    const input =
+      source === undefined ? (options.defaults?.[section] ?? {}) : (source.document.toJS() as unknown)
     const parsed = schema.safeParse(input ?? {})
     if (parsed.success) values[section] = parsed.data
-    else problems.push(...parsed.error.issues.flatMap((issue) => describe(issue, schema, section, source, input)))
+    else
+      problems.push(
+        ...parsed.error.issues.flatMap((issue) => describe(issue, schema, section, source, input)),
+      )
   }
   if (problems.length > 0) {
-    problems.sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column))
+    problems.sort((a, b) =>
+      a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column,
+    )
     throw new ConfigError(problems)
   }
   return {
@@ -78,13 +96,22 @@ interface SourceFile {
   readonly lines: LineCounter
 }
 
-function at(file: string, code: ConfigProblemCode, message: string, line = 1, column = 1, path = ''): ConfigProblem {
+function at(
+  file: string,
+  code: ConfigProblemCode,
+  message: string,
+  line = 1,
+  column = 1,
+  path = '',
+): ConfigProblem {
   return { file, line, column, code, path, message }
 }
 
 function listFiles(directory: string): string[] {
   if (!existsSync(directory) || !statSync(directory).isDirectory()) {
-    throw new ConfigError([at(directory, 'CONFIG_NOT_FOUND', 'no such directory; run "varve init" to write one')])
+    throw new ConfigError([
+      at(directory, 'CONFIG_NOT_FOUND', 'no such directory; run "varve init" to write one'),
+    ])
   }
   try {
     return readdirSync(directory)
@@ -105,7 +132,13 @@ function readSource(
   try {
     text = readFileSync(join(directory, file), 'utf8')
   } catch (error) {
-    problems.push(at(file, 'CONFIG_UNREADABLE', `cannot read the file: ${error instanceof Error ? error.message : String(error)}`))
+    problems.push(
+      at(
+        file,
+        'CONFIG_UNREADABLE',
+        `cannot read the file: ${error instanceof Error ? error.message : String(error)}`,
+      ),
+    )
     return undefined
   }
   const lines = new LineCounter()
@@ -113,7 +146,15 @@ function readSource(
   for (const error of document.errors) {
     const place = lines.linePos(error.pos[0])
     const code = error.code === 'DUPLICATE_KEY' ? 'CONFIG_DUPLICATE_KEY' : 'CONFIG_SYNTAX'
-    problems.push(at(file, code, error.message.split('\n')[0]!.replace(/ at line \d+, column \d+:?$/, ''), place.line, place.col))
+    problems.push(
+      at(
+        file,
+        code,
+        error.message.split('\n')[0]!.replace(/ at line \d+, column \d+:?$/, ''),
+        place.line,
+        place.col,
+      ),
+    )
   }
   if (document.errors.length > 0) return undefined
   const allowed = new Set(options.allowedVariables ?? [])
@@ -131,8 +172,14 @@ function readSource(
       const place = lines.linePos(node.range?.[0] ?? 0)
       const [code, message] =
         result.reason === 'forbidden'
-          ? (['CONFIG_VARIABLE_FORBIDDEN', `\${${result.variable}} may not be used here; allowed: ${[...allowed].join(', ') || 'none'}`] as const)
-          : (['CONFIG_VARIABLE_MISSING', `environment variable ${result.variable} is ${result.reason}; set it before starting`] as const)
+          ? ([
+              'CONFIG_VARIABLE_FORBIDDEN',
+              `\${${result.variable}} may not be used here; allowed: ${[...allowed].join(', ') || 'none'}`,
+            ] as const)
+          : ([
+              'CONFIG_VARIABLE_MISSING',
+              `environment variable ${result.variable} is ${result.reason}; set it before starting`,
+            ] as const)
       problems.push(at(file, code, message, place.line, place.col))
     },
   })
@@ -153,7 +200,14 @@ function describe(
     return issue.keys.map((key) => {
       const place = positionOf(source, [...path, key], true)
       const guess = nearest(key, keysAt(schema, path))
-      return at(file, 'CONFIG_UNKNOWN_KEY', `unknown key "${key}"${guess ? `; did you mean "${guess}"?` : ''}`, place.line, place.column, [...path, key].join('.'))
+      return at(
+        file,
+        'CONFIG_UNKNOWN_KEY',
+        `unknown key "${key}"${guess ? `; did you mean "${guess}"?` : ''}`,
+        place.line,
+        place.column,
+        [...path, key].join('.'),
+      )
     })
   }
   const missing = issue.code === 'invalid_type' && valueAt(input, path) === undefined
@@ -198,7 +252,8 @@ function positionOf(
     const last = path[length - 1]
     if (isMap(parent)) {
       const pair = parent.items.find((item) => isScalar(item.key) && String(item.key.value) === String(last))
-      const node = (ofKey || length < path.length ? pair?.key : (pair?.value ?? pair?.key)) as Node | null | undefined
+      const node = (ofKey || length < path.length ? pair?.key : (pair?.value ?? pair?.key)) as
+        Node | null | undefined
       if (pair !== undefined && node?.range) {
         const place = source.lines.linePos(node.range[0])
         return { line: place.line, column: place.col }

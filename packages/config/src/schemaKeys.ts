@@ -4,7 +4,9 @@ import { z } from 'zod'
 export function keysAt(schema: z.ZodType, path: readonly (string | number)[]): readonly string[] {
   let candidates: unknown[] = [schema]
   for (const part of path) candidates = candidates.flatMap(unwrap).flatMap((item) => children(item, part))
-  return candidates.flatMap(unwrap).flatMap((item) => (item instanceof z.ZodObject ? Object.keys(shapeOf(item)) : []))
+  return candidates
+    .flatMap(unwrap)
+    .flatMap((item) => (item instanceof z.ZodObject ? Object.keys(shapeOf(item)) : []))
 }
 
 function shapeOf(object: z.ZodObject): Record<string, unknown> {

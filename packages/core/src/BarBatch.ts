@@ -200,7 +200,11 @@ export function selectBars(batch: BarBatch, keep: (row: number) => boolean): Bar
 }
 
 /** Batches of one interval and source as one. */
-export function concatBarBatches(interval: Interval, source: BarSource, batches: readonly BarBatch[]): BarBatch {
+export function concatBarBatches(
+  interval: Interval,
+  source: BarSource,
+  batches: readonly BarBatch[],
+): BarBatch {
   const total = batches.reduce((sum, batch) => sum + batch.length, 0)
   const builder = new BarBatchBuilder(interval, source, Math.max(1, total))
   for (const batch of batches) for (let row = 0; row < batch.length; row++) builder.addFrom(batch, row)

@@ -17,13 +17,18 @@ export interface Migration {
  * @throws `MIGRATION_CHANGED` when an applied migration's text differs, `MIGRATION_NEWER` when the database
  * holds migrations this version does not know
  */
-export async function applyMigrations(client: SqlClient, migrations: readonly Migration[]): Promise<string[]> {
+export async function applyMigrations(
+  client: SqlClient,
+  migrations: readonly Migration[],
+): Promise<string[]> {
   return client.tx(async (tx) => {
     await tx.query('SELECT pg_advisory_xact_lock(8241953017)')
     await tx.exec(
       'CREATE TABLE IF NOT EXISTS varve_migrations (id text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())',
     )
-    const { rows } = await tx.query<{ id: string; checksum: string }>('SELECT id, checksum FROM varve_migrations')
+    const { rows } = await tx.query<{ id: string; checksum: string }>(
+      'SELECT id, checksum FROM varve_migrations',
+    )
     const applied = new Map(rows.map((row) => [row.id, row.checksum]))
     const known = new Set(migrations.map((migration) => migration.id))
     const newer = rows.map((row) => row.id).filter((id) => !known.has(id))
@@ -39,10 +44,13 @@ export async function applyMigrations(client: SqlClient, migrations: readonly Mi
       const before = applied.get(migration.id)
       if (before === checksum) continue
       if (before !== undefined) {
-        throw new VarveError(`migration ${migration.id} was changed after it had been applied; restore its text`, {
-          code: 'MIGRATION_CHANGED',
-          details: { id: migration.id },
-        })
+        throw new VarveError(
+          `migration ${migration.id} was changed after it had been applied; restore its text`,
+          {
+            code: 'MIGRATION_CHANGED',
+            details: { id: migration.id },
+          },
+        )
       }
       await tx.exec(migration.sql)
       await tx.query('INSERT INTO varve_migrations (id, checksum) VALUES ($1, $2)', [migration.id, checksum])

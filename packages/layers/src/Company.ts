@@ -27,7 +27,10 @@ export interface CompanyUpdate {
 /** Keeps companies. Every method takes the transaction it works in. */
 export interface CompanyStore {
   /** Adds new listings and updates changed ones; listings not named keep their row and are untouched. */
-  upsertListings(tx: SqlTx, listings: readonly Listing[]): Promise<{ readonly added: number; readonly changed: number }>
+  upsertListings(
+    tx: SqlTx,
+    listings: readonly Listing[],
+  ): Promise<{ readonly added: number; readonly changed: number }>
   /** All companies, or those named, by symbol in code-unit order. */
   load(tx: SqlTx, symbols?: readonly string[]): Promise<Company[]>
   /** Writes decided layers, one statement for all. Sets `layerK_updated` only where the flag changed. */

@@ -10,11 +10,16 @@ export const criterionSchema = z
     is: z.union([z.string(), z.boolean()]).optional().describe('Holds when the metric equals this'),
     in: z.array(z.string()).min(1).optional().describe('Holds when the metric is one of these'),
     notIn: z.array(z.string()).min(1).optional().describe('Holds when the metric is none of these'),
-    exit: z.number().optional().describe('Threshold for a symbol already in the layer; looser than the one to enter'),
+    exit: z
+      .number()
+      .optional()
+      .describe('Threshold for a symbol already in the layer; looser than the one to enter'),
     whenUnknown: z.enum(['fail', 'pass']).default('fail').describe('Outcome when the metric is not known'),
   })
   .superRefine((criterion, context) => {
-    const used = (['atLeast', 'atMost', 'is', 'in', 'notIn'] as const).filter((key) => criterion[key] !== undefined)
+    const used = (['atLeast', 'atMost', 'is', 'in', 'notIn'] as const).filter(
+      (key) => criterion[key] !== undefined,
+    )
     if (used.length !== 1) {
       context.addIssue({
         code: 'custom',
@@ -25,8 +30,15 @@ export const criterionSchema = z
     if (exit !== undefined && atLeast === undefined && atMost === undefined) {
       context.addIssue({ code: 'custom', path: ['exit'], message: 'exit needs atLeast or atMost beside it' })
     }
-    if (exit !== undefined && ((atLeast !== undefined && exit > atLeast) || (atMost !== undefined && exit < atMost))) {
-      context.addIssue({ code: 'custom', path: ['exit'], message: 'exit must be looser than the threshold to enter' })
+    if (
+      exit !== undefined &&
+      ((atLeast !== undefined && exit > atLeast) || (atMost !== undefined && exit < atMost))
+    ) {
+      context.addIssue({
+        code: 'custom',
+        path: ['exit'],
+        message: 'exit must be looser than the threshold to enter',
+      })
     }
   })
 export type Criterion = z.output<typeof criterionSchema>
@@ -35,8 +47,15 @@ export const layerDefinitionSchema = z.strictObject({
   layer: z.union([z.literal(0), z.literal(1), z.literal(2), z.literal(3)]).describe('Number of the layer'),
   name: z.string().min(1).describe('Short name'),
   description: z.string().default('').describe('What the layer is for'),
-  criteria: z.array(criterionSchema).min(1).describe('All must hold, together with those of the layers below'),
-  minimumStaySessions: z.int().min(0).default(0).describe('Sessions a symbol stays before its criteria can remove it'),
+  criteria: z
+    .array(criterionSchema)
+    .min(1)
+    .describe('All must hold, together with those of the layers below'),
+  minimumStaySessions: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe('Sessions a symbol stays before its criteria can remove it'),
   unknownGraceSessions: z
     .int()
     .min(0)
@@ -49,9 +68,21 @@ export const metricOptionsSchema = z.strictObject({
   windowSessions: z.int().min(2).max(250).default(20).describe('Sessions in averages and deviations'),
   minimumSessions: z.int().min(2).default(15).describe('Bars a window must hold for its metrics to be known'),
   returnShockCap: z.number().positive().default(5).describe('Largest return shock that counts'),
-  returnShockWeight: z.number().min(0).default(1).describe('Weight of the return shock in the catalyst score'),
-  volumeShockWeight: z.number().min(0).default(1).describe('Weight of the volume shock in the catalyst score'),
-  eventPointsWeight: z.number().min(0).default(1).describe('Weight of the event points in the catalyst score'),
+  returnShockWeight: z
+    .number()
+    .min(0)
+    .default(1)
+    .describe('Weight of the return shock in the catalyst score'),
+  volumeShockWeight: z
+    .number()
+    .min(0)
+    .default(1)
+    .describe('Weight of the volume shock in the catalyst score'),
+  eventPointsWeight: z
+    .number()
+    .min(0)
+    .default(1)
+    .describe('Weight of the event points in the catalyst score'),
 })
 export type MetricOptions = z.output<typeof metricOptionsSchema>
 
@@ -66,7 +97,10 @@ export const universeSchema = z
       .max(1)
       .default(0.3)
       .describe('Share of the layered symbols that may be demoted at once; more is held for confirmation'),
-    layers: z.array(layerDefinitionSchema).length(4).describe('Definitions of layers 0, 1, 2 and 3, in this order'),
+    layers: z
+      .array(layerDefinitionSchema)
+      .length(4)
+      .describe('Definitions of layers 0, 1, 2 and 3, in this order'),
   })
   .superRefine((universe, context) => {
     universe.layers.forEach((definition, index) => {

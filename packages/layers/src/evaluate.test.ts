@@ -10,15 +10,33 @@ import { METRIC_NAMES, type MetricValues } from './metricNames.ts'
 const dates = Array.from({ length: 31 }, (_, index) => `2026-01-${String(index + 1).padStart(2, '0')}`)
 const calendar = {
   isSession: () => true,
-  sessionsInRange: (from: string, to: string) => dates.filter((date) => date >= from && date <= to).map((date) => ({ date })),
+  sessionsInRange: (from: string, to: string) =>
+    dates.filter((date) => date >= from && date <= to).map((date) => ({ date })),
 } as unknown as SessionCalendar
 
 const universe = universeSchema.parse({
   maximumStep: 1,
   layers: [
-    { layer: 0, name: 'a', criteria: [{ metric: 'active', is: true }, { metric: 'price', atLeast: 1 }] },
-    { layer: 1, name: 'b', minimumStaySessions: 3, criteria: [{ metric: 'averageDollarVolume', atLeast: 5e6, exit: 4e6 }] },
-    { layer: 2, name: 'c', unknownGraceSessions: 2, criteria: [{ metric: 'catalystScore', atLeast: 3, exit: 2 }] },
+    {
+      layer: 0,
+      name: 'a',
+      criteria: [
+        { metric: 'active', is: true },
+        { metric: 'price', atLeast: 1 },
+      ],
+    },
+    {
+      layer: 1,
+      name: 'b',
+      minimumStaySessions: 3,
+      criteria: [{ metric: 'averageDollarVolume', atLeast: 5e6, exit: 4e6 }],
+    },
+    {
+      layer: 2,
+      name: 'c',
+      unknownGraceSessions: 2,
+      criteria: [{ metric: 'catalystScore', atLeast: 3, exit: 2 }],
+    },
     { layer: 3, name: 'd', criteria: [{ metric: 'relativeVolume', atLeast: 2 }] },
   ],
 })
@@ -44,11 +62,25 @@ function company(overrides: Partial<Company> = {}): Company {
 
 function values(overrides: Partial<MetricValues> = {}): MetricValues {
   const blank = Object.fromEntries(METRIC_NAMES.map((name) => [name, null])) as MetricValues
-  return { ...blank, active: true, price: 20, averageDollarVolume: 1e7, catalystScore: 1, relativeVolume: 1, ...overrides }
+  return {
+    ...blank,
+    active: true,
+    price: 20,
+    averageDollarVolume: 1e7,
+    catalystScore: 1,
+    relativeVolume: 1,
+    ...overrides,
+  }
 }
 
 function judge(before: Company, metrics: MetricValues, session = '2026-01-20') {
-  return evaluate({ session, universe, companies: [before], metrics: new Map([[before.symbol, metrics]]), calendar })
+  return evaluate({
+    session,
+    universe,
+    companies: [before],
+    metrics: new Map([[before.symbol, metrics]]),
+    calendar,
+  })
 }
 
 /** The company as it stands after an evaluation. */
@@ -70,7 +102,10 @@ describe('evaluate', () => {
   })
 
   it('needs every layer below', () => {
-    const { updates } = judge(company(), values({ averageDollarVolume: 1e6, catalystScore: 5, relativeVolume: 9 }))
+    const { updates } = judge(
+      company(),
+      values({ averageDollarVolume: 1e6, catalystScore: 5, relativeVolume: 9 }),
+    )
     expect(updates[0]?.layer).toBe(0)
   })
 
@@ -83,13 +118,18 @@ describe('evaluate', () => {
   it('demotes after the minimum stay, not before', () => {
     const member = company({ layer: 1, layerSince: '2026-01-18', evaluatedOn: '2026-01-19' })
     const poor = values({ averageDollarVolume: 1e6 })
-    expect(judge(member, poor, '2026-01-20').updates[0]).toMatchObject({ layer: 1, reasons: { held: 'minimum_stay' } })
+    expect(judge(member, poor, '2026-01-20').updates[0]).toMatchObject({
+      layer: 1,
+      reasons: { held: 'minimum_stay' },
+    })
     expect(judge(member, poor, '2026-01-21').changes).toMatchObject([{ kind: 'demoted', from: 1, to: 0 }])
   })
 
   it('drops a symbol that is no longer active at once', () => {
     const member = company({ layer: 1, active: false, layerSince: '2026-01-19', evaluatedOn: '2026-01-19' })
-    expect(judge(member, values({ active: false })).changes).toMatchObject([{ kind: 'demoted', from: 1, to: null }])
+    expect(judge(member, values({ active: false })).changes).toMatchObject([
+      { kind: 'demoted', from: 1, to: null },
+    ])
   })
 
   it('never promotes on an unknown metric, and demotes only after its grace', () => {
@@ -118,7 +158,14 @@ describe('evaluate', () => {
       layer: 1,
       outcome: 'pass',
       criteria: [
-        { metric: 'averageDollarVolume', test: 'atLeast', value: 1e7, threshold: 5e6, outcome: 'pass', margin: 5e6 },
+        {
+          metric: 'averageDollarVolume',
+          test: 'atLeast',
+          value: 1e7,
+          threshold: 5e6,
+          outcome: 'pass',
+          margin: 5e6,
+        },
       ],
     })
   })
@@ -179,7 +226,9 @@ describe('universeSchema', () => {
     ['an unknown metric', { metric: 'prise', atLeast: 1 }],
     ['an exit without a threshold', { metric: 'exchange', in: ['XNYS'], exit: 1 }],
   ])('refuses %s', (_name, criterion) => {
-    expect(universeSchema.safeParse({ layers: [base[0], layer(1, criterion), base[2], base[3]] }).success).toBe(false)
+    expect(
+      universeSchema.safeParse({ layers: [base[0], layer(1, criterion), base[2], base[3]] }).success,
+    ).toBe(false)
   })
 
   it('refuses layers out of order', () => {

@@ -73,7 +73,9 @@ export function evaluate(input: {
   readonly calendar: SessionCalendar
 }): Evaluation {
   const { session, universe, calendar } = input
-  const companies = [...input.companies].sort((a, b) => (a.symbol < b.symbol ? -1 : a.symbol > b.symbol ? 1 : 0))
+  const companies = [...input.companies].sort((a, b) =>
+    a.symbol < b.symbol ? -1 : a.symbol > b.symbol ? 1 : 0,
+  )
   const updates: CompanyUpdate[] = []
   const changes: LayerChange[] = []
   let layered = 0
@@ -104,7 +106,11 @@ export function evaluate(input: {
       changes.push({
         symbol: company.symbol,
         kind:
-          company.layer === null ? 'qualified' : rank(decided.layer) > rank(company.layer) ? 'promoted' : 'demoted',
+          company.layer === null
+            ? 'qualified'
+            : rank(decided.layer) > rank(company.layer)
+              ? 'promoted'
+              : 'demoted',
         from: company.layer,
         to: decided.layer,
         liquidityScore: score,
@@ -116,7 +122,8 @@ export function evaluate(input: {
     session,
     updates,
     changes,
-    heldForConfirmation: layered > 0 && demotions > universe.holdAboveShare * layered ? { demotions, layered } : null,
+    heldForConfirmation:
+      layered > 0 && demotions > universe.holdAboveShare * layered ? { demotions, layered } : null,
   }
 }
 
@@ -203,12 +210,17 @@ function judgeLayer(definition: LayerDefinition, values: MetricValues, heldRank:
   return { layer: definition.layer, outcome, criteria }
 }
 
-function judge(criterion: Criterion, value: number | string | boolean | null, held: boolean): CriterionOutcome {
+function judge(
+  criterion: Criterion,
+  value: number | string | boolean | null,
+  held: boolean,
+): CriterionOutcome {
   const { metric } = criterion
   const unknown = criterion.whenUnknown === 'pass' ? 'pass' : 'unknown'
   if (criterion.atLeast !== undefined || criterion.atMost !== undefined) {
     const test = criterion.atLeast !== undefined ? 'atLeast' : 'atMost'
-    const threshold = held && criterion.exit !== undefined ? criterion.exit : (criterion.atLeast ?? criterion.atMost)!
+    const threshold =
+      held && criterion.exit !== undefined ? criterion.exit : (criterion.atLeast ?? criterion.atMost)!
     if (typeof value !== 'number') return { metric, test, value, threshold, outcome: unknown, margin: null }
     const margin = Math.round((test === 'atLeast' ? value - threshold : threshold - value) * 1e6) / 1e6
     return { metric, test, value, threshold, outcome: margin >= 0 ? 'pass' : 'fail', margin }

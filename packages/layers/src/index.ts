@@ -11,4 +11,11 @@ export {
 export type { Criterion, LayerDefinition, MetricOptions, Universe } from './definitions.ts'
 export { computeMetrics, liquidityScore, roundStatistic, seriesOf } from './metrics.ts'
 export { evaluate } from './evaluate.ts'
-export type { CriterionOutcome, Evaluation, EvaluationBasis, LayerChange, LayerOutcome, Reasons } from './evaluate.ts'
+export type {
+  CriterionOutcome,
+  Evaluation,
+  EvaluationBasis,
+  LayerChange,
+  LayerOutcome,
+  Reasons,
+} from './evaluate.ts'

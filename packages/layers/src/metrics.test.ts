@@ -57,13 +57,39 @@ describe('computeMetrics', () => {
   })
 
   it('knows nothing of the session when there is no bar at it', () => {
-    const stale = computeMetrics(listing, rowsOf([[0, '10', '1'], [1, '10', '1'], [2, '10', '1'], [3, '10', '1'], [4, '10', '1']]), times, 0, options)
+    const stale = computeMetrics(
+      listing,
+      rowsOf([
+        [0, '10', '1'],
+        [1, '10', '1'],
+        [2, '10', '1'],
+        [3, '10', '1'],
+        [4, '10', '1'],
+      ]),
+      times,
+      0,
+      options,
+    )
     expect(stale).toMatchObject({ price: 10, relativeVolume: null, priceChange: null, catalystScore: null })
   })
 
   it('knows no averages when the window holds too few bars', () => {
-    const young = computeMetrics(listing, rowsOf([[4, '10', '100'], [5, '11', '100']]), times, 0, options)
-    expect(young).toMatchObject({ price: 11, averageDollarVolume: null, relativeVolume: null, catalystScore: null })
+    const young = computeMetrics(
+      listing,
+      rowsOf([
+        [4, '10', '100'],
+        [5, '11', '100'],
+      ]),
+      times,
+      0,
+      options,
+    )
+    expect(young).toMatchObject({
+      price: 11,
+      averageDollarVolume: null,
+      relativeVolume: null,
+      catalystScore: null,
+    })
   })
 
   it('knows only the listing without bars', () => {
@@ -76,7 +102,14 @@ describe('computeMetrics', () => {
   })
 
   it('caps the return shock, also where nothing ever moved', () => {
-    const flat = rowsOf([[0, '10', '1'], [1, '10', '1'], [2, '10', '1'], [3, '10', '1'], [4, '10', '1'], [5, '11', '1']])
+    const flat = rowsOf([
+      [0, '10', '1'],
+      [1, '10', '1'],
+      [2, '10', '1'],
+      [3, '10', '1'],
+      [4, '10', '1'],
+      [5, '11', '1'],
+    ])
     expect(computeMetrics(listing, flat, times, 0, options).returnShock).toBe(5)
   })
 

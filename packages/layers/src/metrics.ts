@@ -67,7 +67,8 @@ export function computeMetrics(
       const time = batch.time[row]!
       const close = Number(batch.close[row]!) / SCALE
       const volume = Number(batch.volume[row]!) / SCALE
-      const change: number | null = previousClose === null || previousClose <= 0 ? null : close / previousClose - 1
+      const change: number | null =
+        previousClose === null || previousClose <= 0 ? null : close / previousClose - 1
       if (time >= windowStart && time <= session) {
         dollars += close * volume
         dollarBars++
@@ -88,7 +89,9 @@ export function computeMetrics(
   const known = (bars: number) => bars >= options.minimumSessions
   const meanVolume = known(volumeBars) ? volumes / volumeBars : null
   const relativeVolume =
-    sessionVolume !== null && meanVolume !== null && meanVolume > 0 ? roundStatistic(sessionVolume / meanVolume) : null
+    sessionVolume !== null && meanVolume !== null && meanVolume > 0
+      ? roundStatistic(sessionVolume / meanVolume)
+      : null
   const deviation = known(returns.length + 1) ? sampleDeviation(returns) : null
   const returnShock =
     sessionReturn !== null && deviation !== null
@@ -100,7 +103,8 @@ export function computeMetrics(
               : options.returnShockCap,
         )
       : null
-  const volumeShock = relativeVolume === null ? null : relativeVolume > 1 ? roundStatistic(Math.log2(relativeVolume)) : 0
+  const volumeShock =
+    relativeVolume === null ? null : relativeVolume > 1 ? roundStatistic(Math.log2(relativeVolume)) : 0
   return {
     active: listing.active,
     exchange: listing.exchange,

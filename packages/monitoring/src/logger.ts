@@ -15,11 +15,9 @@ export interface LoggerOptions {
 }
 
 /** Fields that never reach a log line, wherever they stand. */
-const REDACTED = ['apiKey', 'password', 'secret', 'token', 'authorization', 'connectionString'].flatMap((name) => [
-  name,
-  `*.${name}`,
-  `*.*.${name}`,
-])
+const REDACTED = ['apiKey', 'password', 'secret', 'token', 'authorization', 'connectionString'].flatMap(
+  (name) => [name, `*.${name}`, `*.*.${name}`],
+)
 
 /** One JSON object per line: `time` (ISO, UTC), `level`, `component`, `msg` and the call's own fields. */
 export function createLogger(options: LoggerOptions): Logger {

@@ -23,14 +23,23 @@ export function createMetrics(): Metrics {
   const histogram = (name: string, help: string, labelNames: string[]) =>
     new Histogram({ name: `varve_${name}`, help, labelNames, buckets: SECONDS, registers: [registry] })
 
-  const requests = counter('provider_requests_total', 'Requests sent to providers', ['provider', 'endpoint', 'outcome'])
-  const requestSeconds = histogram('provider_request_duration_seconds', 'Length of provider requests', ['provider'])
+  const requests = counter('provider_requests_total', 'Requests sent to providers', [
+    'provider',
+    'endpoint',
+    'outcome',
+  ])
+  const requestSeconds = histogram('provider_request_duration_seconds', 'Length of provider requests', [
+    'provider',
+  ])
   const quotaWaits = histogram('quota_wait_seconds', 'Waiting for a permit of a rate limiter', ['key'])
   const breaker = counter('breaker_transitions_total', 'Changes of state of circuit breakers', ['name', 'to'])
   const retries = counter('retries_total', 'Calls tried again', ['name', 'code'])
   const rows = counter('bars_loaded_total', 'Bars loaded into the store', ['interval', 'result'])
   const loadSeconds = histogram('load_duration_seconds', 'Length of loads into the store', ['interval'])
-  const quarantined = counter('rows_quarantined_total', 'Rows stopped or marked by validation', ['rule', 'severity'])
+  const quarantined = counter('rows_quarantined_total', 'Rows stopped or marked by validation', [
+    'rule',
+    'severity',
+  ])
   const events = counter('events_appended_total', 'Events appended to the event store', ['type'])
   const jobs = counter('jobs_total', 'Jobs ended', ['queue', 'result'])
   const layerSymbols = gauge('layer_symbols', 'Symbols in this layer or higher', ['layer'])
@@ -40,7 +49,11 @@ export function createMetrics(): Metrics {
 
   const handlers: Partial<Record<ChannelName, (message: Record<string, unknown>) => void>> = {
     providerRequest(message) {
-      requests.inc({ provider: text(message.provider), endpoint: text(message.endpoint), outcome: text(message.outcome) })
+      requests.inc({
+        provider: text(message.provider),
+        endpoint: text(message.endpoint),
+        outcome: text(message.outcome),
+      })
       requestSeconds.observe({ provider: text(message.provider) }, number(message.durationMs) / 1000)
     },
     quota: (message) => quotaWaits.observe({ key: text(message.key) }, number(message.waitedMs) / 1000),
@@ -48,14 +61,16 @@ export function createMetrics(): Metrics {
     retry: (message) => retries.inc({ name: text(message.name), code: text(message.code) }),
     load(message) {
       const interval = text(message.interval)
-      for (const result of ['inserted', 'updated', 'unchanged']) rows.inc({ interval, result }, number(message[result]))
+      for (const result of ['inserted', 'updated', 'unchanged'])
+        rows.inc({ interval, result }, number(message[result]))
       loadSeconds.observe({ interval }, number(message.durationMs) / 1000)
     },
     quarantine: (message) =>
       quarantined.inc({ rule: text(message.rule), severity: text(message.severity) }, number(message.count)),
     events: (message) => events.inc({ type: text(message.type) }, number(message.count)),
     jobs(message) {
-      for (const result of ['completed', 'failed', 'retried']) jobs.inc({ queue: text(message.queue), result }, number(message[result]))
+      for (const result of ['completed', 'failed', 'retried'])
+        jobs.inc({ queue: text(message.queue), result }, number(message[result]))
     },
     scan(message) {
       for (const [layer, count] of Object.entries((message.layers ?? {}) as Record<string, unknown>)) {
@@ -64,7 +79,8 @@ export function createMetrics(): Metrics {
       layerChanges.inc(number(message.changed))
     },
     gaps(message) {
-      for (const state of ['detected', 'healed', 'confirmedEmpty', 'open']) gaps.set({ state }, number(message[state]))
+      for (const state of ['detected', 'healed', 'confirmedEmpty', 'open'])
+        gaps.set({ state }, number(message[state]))
     },
     retention: (message) => archived.inc({ interval: text(message.interval) }, number(message.archivedRows)),
   }

@@ -6,7 +6,11 @@ import { createMetrics } from './metrics.ts'
 describe('createLogger', () => {
   it('writes one JSON object a line with time, level, component and message', () => {
     const lines: string[] = []
-    const logger = createLogger({ level: 'info', component: 'test', destination: { write: (line) => lines.push(line) } })
+    const logger = createLogger({
+      level: 'info',
+      component: 'test',
+      destination: { write: (line) => lines.push(line) },
+    })
     logger.info({ symbol: 'AAPL', apiKey: 'very-secret' }, 'loaded')
     logger.debug('not shown')
     expect(lines).toHaveLength(1)
@@ -21,7 +25,11 @@ describe('createLogger', () => {
 
   it('forwards what libraries publish until stopped', () => {
     const lines: string[] = []
-    const logger = createLogger({ level: 'info', component: 'app', destination: { write: (line) => lines.push(line) } })
+    const logger = createLogger({
+      level: 'info',
+      component: 'app',
+      destination: { write: (line) => lines.push(line) },
+    })
     const stop = forwardLogChannel(logger)
     publish('log', () => ({ level: 'warn', component: 'storage', message: 'late row', rows: 2 }))
     stop()

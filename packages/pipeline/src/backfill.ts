@@ -14,7 +14,8 @@ import type { Job, NewEvent } from '@varve/events'
 import { lookbackSessions } from '@varve/layers'
 import { BACKFILL_QUEUE, type PipelineContext } from './context.ts'
 import { type CoverageNote, coverageSource, coveredRanges, noteCoverage } from './cover.ts'
-import { fetchBars, type FetchedBars, type FetchNeed, sessionDateOf } from './fetchBars.ts'
+import type { FetchNeed } from './fetchBars.ts'
+import { fetchTwice, type ProvenBars } from './fetchTwice.ts'
 import { healOutcome } from './healing.ts'
 import { type BackfillJob, backfillJobSchema, backfillKey } from './jobs.ts'
 import { commitBars } from './loadBars.ts'
@@ -72,7 +73,15 @@ async function workInterval(
   const held = await coveredRanges(ctx, interval, source, symbols)
   const tasks = jobs.map((job) => settle(ctx, job, layers, held, asOf))
   const needs: FetchNeed[] = tasks.flatMap((task) => task.needs.map((range) => ({ symbol: task.data.symbol, range })))
-  const fetched = await fetchBars({
+  // An empty answer for a symbol of which nothing is held is believed only when a later attempt gets it again.
+  const trusted = new Set(
+    tasks
+      .filter(({ data, job }) => held.has(data.symbol) || job.attempt >= ctx.options.gapAttempts)
+      .map((task) => task.data.symbol),
+  )
+  // Gaps count their looks themselves.
+  const ranged = new Set(tasks.filter((task) => task.data.reason !== 'gap').map((task) => task.data.symbol))
+  const fetched = await fetchTwice({
     provider,
     calendar: ctx.calendar,
     interval,
@@ -80,6 +89,8 @@ async function workInterval(
     concurrency: ctx.options.fetchConcurrency,
     priority: 3 - Math.max(0, ...tasks.map((task) => task.data.layer ?? 0)),
     signal,
+    asOf,
+    lookAgain: (symbol, isEmpty) => ranged.has(symbol) && (!isEmpty || trusted.has(symbol)),
   })
   tally.calls += fetched.calls
   tally.bars.offered += fetched.batch.length + fetched.rejected.length
@@ -88,10 +99,12 @@ async function workInterval(
   tally.bars.quarantined += validated.quarantined
   tally.findings(validated.findings)
 
-  const believed = tasks.filter((task) => !mustLookAgain(ctx, task, fetched))
+  const believed = tasks.filter(
+    ({ data }) => data.reason === 'gap' || !fetched.empty.has(data.symbol) || trusted.has(data.symbol),
+  )
   const done = believed.filter((task) => !fetched.failed.has(task.data.symbol))
   // What was answered is kept even where another part of the same job failed: its next attempt asks for the rest.
-  const notes = coverageNotes(ctx, believed, fetched)
+  const notes = coverageNotes(believed, fetched)
   const occurredAt = ctx.calendar.session(asOf)?.closeAt ?? ctx.clock.now()
   const pending: NewEvent[] = []
   const loaded = await commitBars(
@@ -155,49 +168,22 @@ function mergeNeeds(needs: readonly FetchNeed[]): FetchNeed[] {
   return [...new Map(needs.map((need) => [`${need.symbol}|${need.range.from}|${need.range.to}`, need])).values()]
 }
 
-/** An empty answer is believed only at the second look. */
-function mustLookAgain(ctx: PipelineContext, task: BackfillTask, fetched: FetchedBars): boolean {
-  return task.data.reason !== 'gap' && fetched.empty.has(task.data.symbol) && task.job.attempt < ctx.options.gapAttempts
-}
-
-/**
- * What the fetch proves. A range is complete up to its last bar; sessions after that, and ranges without any bar,
- * are only partial: an early end looks the same as a symbol that stopped trading.
- */
-function coverageNotes(ctx: PipelineContext, believed: readonly BackfillTask[], fetched: FetchedBars): CoverageNote[] {
-  const { batch } = fetched
-  const last = new Map<string, SessionDate>()
-  const note = (symbol: string, date: SessionDate) => {
-    if ((last.get(symbol) ?? '') < date) last.set(symbol, date)
+/** What the fetch proves, for the series whose ranges were asked for as such. */
+function coverageNotes(believed: readonly BackfillTask[], fetched: ProvenBars): CoverageNote[] {
+  const attempts = new Map<string, { readonly interval: Interval; readonly attempt: number }>()
+  for (const { data, job } of believed) {
+    if (data.reason !== 'gap') attempts.set(data.symbol, { interval: data.interval, attempt: job.attempt })
   }
-  for (let row = 0; row < batch.length; row++) note(batch.symbols[batch.symbolIndex[row]!]!, sessionDateOf(batch, row, ctx.calendar))
-  for (const row of fetched.rejected) {
-    if (row.symbol !== null && row.time !== null) note(row.symbol, ctx.calendar.dateOf(row.time))
-  }
-  const notes: CoverageNote[] = []
-  for (const task of believed) {
-    if (task.data.reason === 'gap') continue
-    const { symbol, interval } = task.data
-    const lastDate = last.get(symbol)
-    for (const range of fetched.answered.get(symbol) ?? []) {
-      const proof = { requests: 'answered to the end', lastSession: lastDate ?? null, attempt: task.job.attempt }
-      if (lastDate === undefined || lastDate < range.from) {
-        notes.push({ symbol, interval, range, state: 'partial', proof })
-        continue
-      }
-      const end = minDate(range.to, lastDate)
-      notes.push({ symbol, interval, range: { from: range.from, to: end }, state: 'complete', proof })
-      if (end < range.to) {
-        notes.push({ symbol, interval, range: { from: addDays(end, 1), to: range.to }, state: 'partial', proof })
-      }
-    }
-  }
-  return notes
+  return fetched.proofs.flatMap((proof) => {
+    const task = attempts.get(proof.symbol)
+    if (task === undefined) return []
+    return [{ ...proof, interval: task.interval, proof: { by: 'backfill', attempt: task.attempt } }]
+  })
 }
 
 function completedEvents(
   done: readonly BackfillTask[],
-  fetched: FetchedBars,
+  fetched: ProvenBars,
   occurredAt: number,
 ): NewEvent[] {
   const rows = new Map<string, number>()
@@ -206,6 +192,7 @@ function completedEvents(
     const symbol = batch.symbols[batch.symbolIndex[row]!]!
     rows.set(symbol, (rows.get(symbol) ?? 0) + 1)
   }
+  const partial = new Set([...fetched.empty, ...fetched.proofs.flatMap(({ symbol, state }) => (state === 'partial' ? symbol : []))])
   return done.map(({ data, range }) => ({
     id: uuidFromName(`BackfillCompleted|${data.causationId}|${backfillKey(data)}`),
     type: 'BackfillCompleted',
@@ -217,7 +204,7 @@ function completedEvents(
       from: range.from,
       to: range.to,
       records: rows.get(data.symbol) ?? 0,
-      outcome: fetched.empty.has(data.symbol) ? 'partial' : 'complete',
+      outcome: partial.has(data.symbol) ? 'partial' : 'complete',
       metadata: { layer: data.layer, reason: data.reason },
     },
     metadata: { causationId: data.causationId },
@@ -230,7 +217,7 @@ async function failRest(
   ctx: PipelineContext,
   tasks: readonly BackfillTask[],
   done: readonly BackfillTask[],
-  fetched: FetchedBars,
+  fetched: ProvenBars,
 ): Promise<void> {
   const finished = new Set(done)
   const byMessage = new Map<string, { error: VarveError; jobs: Job[] }>()

@@ -8,7 +8,12 @@ const calendar = createExchangeCalendar('XNYS')
 const source: BarSource = { provider: 'fake', feed: 'sip', adjustment: 'raw' }
 
 function capabilities(symbolsPerCall: number, wholeMarketDaily: boolean): MarketDataProvider['capabilities'] {
-  return { bars: [{ interval: '1d', maxSpanDays: 366, historyDays: null }], dataTypes: [], wholeMarketDaily, symbolsPerCall }
+  return {
+    bars: [{ interval: '1d', maxSpanDays: 366, historyDays: null }],
+    dataTypes: [],
+    wholeMarketDaily,
+    symbolsPerCall,
+  }
 }
 
 const need = (symbol: string, from: string, to: string) => ({ symbol, range: { from, to } })
@@ -23,18 +28,32 @@ describe('planCalls', () => {
   })
 
   it('asks by symbol where that takes fewer', () => {
-    const calls = planCalls([need('S1', '2025-06-30', '2026-06-30')], '1d', { capabilities: capabilities(1, true) }, calendar)
-    expect(calls).toEqual([{ kind: 'symbols', symbols: ['S1'], range: { from: '2025-06-30', to: '2026-06-30' } }])
+    const calls = planCalls(
+      [need('S1', '2025-06-30', '2026-06-30')],
+      '1d',
+      { capabilities: capabilities(1, true) },
+      calendar,
+    )
+    expect(calls).toEqual([
+      { kind: 'symbols', symbols: ['S1'], range: { from: '2025-06-30', to: '2026-06-30' } },
+    ])
   })
 
   it('puts symbols with one range into one call where the provider takes many', () => {
     const needs = symbols.map((symbol) => need(symbol, '2026-06-01', '2026-06-05'))
-    expect(planCalls(needs, '1d', { capabilities: capabilities(Number.POSITIVE_INFINITY, false) }, calendar)).toHaveLength(1)
+    expect(
+      planCalls(needs, '1d', { capabilities: capabilities(Number.POSITIVE_INFINITY, false) }, calendar),
+    ).toHaveLength(1)
     expect(planCalls(needs, '1d', { capabilities: capabilities(20, false) }, calendar)).toHaveLength(3)
   })
 
   it('splits ranges longer than the provider takes', () => {
-    const calls = planCalls([need('S1', '2023-06-30', '2026-06-30')], '1d', { capabilities: capabilities(1, false) }, calendar)
+    const calls = planCalls(
+      [need('S1', '2023-06-30', '2026-06-30')],
+      '1d',
+      { capabilities: capabilities(1, false) },
+      calendar,
+    )
     expect(calls).toHaveLength(3)
   })
 
@@ -77,13 +96,18 @@ describe('fetchBars', () => {
     const provider = fake(
       {
         bars: async ({ symbols: [symbol] }) => {
-          if (symbol === 'BAD') throw new VarveError('down', { code: 'PROVIDER_UNAVAILABLE', retryable: true })
+          if (symbol === 'BAD')
+            throw new VarveError('down', { code: 'PROVIDER_UNAVAILABLE', retryable: true })
           return result([[symbol!, '2026-06-02']])
         },
       },
       false,
     )
-    const fetched = await fetchBars({ ...base, provider, needs: [need('GOOD', '2026-06-01', '2026-06-05'), need('BAD', '2026-06-01', '2026-06-05')] })
+    const fetched = await fetchBars({
+      ...base,
+      provider,
+      needs: [need('GOOD', '2026-06-01', '2026-06-05'), need('BAD', '2026-06-01', '2026-06-05')],
+    })
     expect([...fetched.answered.keys()]).toEqual(['GOOD'])
     expect([...fetched.failed.keys()]).toEqual(['BAD'])
     expect(fetched.batch.length).toBe(1)
@@ -93,8 +117,13 @@ describe('fetchBars', () => {
     const provider = fake(
       {
         dailyMarket: async (date) => {
-          if (date === '2026-06-03') throw new VarveError('down', { code: 'PROVIDER_UNAVAILABLE', retryable: true })
-          return result([['A', date], ['B', date], ['OTHER', date]])
+          if (date === '2026-06-03')
+            throw new VarveError('down', { code: 'PROVIDER_UNAVAILABLE', retryable: true })
+          return result([
+            ['A', date],
+            ['B', date],
+            ['OTHER', date],
+          ])
         },
       },
       true,
@@ -116,13 +145,25 @@ describe('fetchBars', () => {
     expect(first.failed.get('A')).toMatchObject({ code: 'PROVIDER_INCOMPLETE' })
     expect(first.batch.length).toBe(0)
     const empty = fake({ dailyMarket: async () => result([]) }, true)
-    const second = await fetchBars({ ...base, provider: empty, needs: ['A', 'B'].map((symbol) => need(symbol, '2026-06-01', '2026-06-01')) })
+    const second = await fetchBars({
+      ...base,
+      provider: empty,
+      needs: ['A', 'B'].map((symbol) => need(symbol, '2026-06-01', '2026-06-01')),
+    })
     expect(second.failed.get('A')).toMatchObject({ code: 'PROVIDER_EMPTY_UNCONFIRMED' })
   })
 
   it('stops with the reason it was cancelled for', async () => {
     const abort = new AbortController()
-    const provider = fake({ bars: async () => { abort.abort(new Error('enough')); return result([]) } }, false)
+    const provider = fake(
+      {
+        bars: async () => {
+          abort.abort(new Error('enough'))
+          return result([])
+        },
+      },
+      false,
+    )
     const needs = symbols.map((symbol) => need(symbol, '2026-06-01', '2026-06-05'))
     await expect(fetchBars({ ...base, provider, needs, signal: abort.signal })).rejects.toThrow('enough')
   })

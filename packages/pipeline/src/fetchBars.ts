@@ -143,7 +143,13 @@ export async function fetchBars(input: {
   const perform = (call: PlannedCall): Promise<BarsResult> =>
     call.kind === 'session'
       ? provider.dailyMarket!(call.session, { signal, priority: input.priority })
-      : provider.bars({ symbols: call.symbols, interval, range: call.range, signal, priority: input.priority })
+      : provider.bars({
+          symbols: call.symbols,
+          interval,
+          range: call.range,
+          signal,
+          priority: input.priority,
+        })
   const collect = (call: PlannedCall, result: BarsResult) => {
     if (call.kind === 'symbols') {
       batches.push(result.batch)

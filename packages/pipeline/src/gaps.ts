@@ -43,13 +43,21 @@ export async function detectGaps(
   const found: DetectedGap[] = []
   for (const series of held) {
     const dates = new Set<SessionDate>()
-    for (const time of series.times) dates.add(interval === '1d' ? dayOf(time / 86_400_000) : ctx.calendar.dateOf(time))
+    for (const time of series.times)
+      dates.add(interval === '1d' ? dayOf(time / 86_400_000) : ctx.calendar.dateOf(time))
     for (const date of suspects.get(series.symbol) ?? []) dates.add(date)
     const [first, last] = extent(dates)
     if (first === undefined || last === undefined) continue
     for (const session of ctx.calendar.sessionsInRange(first, last)) {
       if (!dates.has(session.date)) {
-        found.push({ symbol: series.symbol, dataType: 'bars', interval, source, session: session.date, detectedOn: asOf })
+        found.push({
+          symbol: series.symbol,
+          dataType: 'bars',
+          interval,
+          source,
+          session: session.date,
+          detectedOn: asOf,
+        })
       }
     }
   }
@@ -69,13 +77,21 @@ export async function detectGaps(
     const confirmed = await ctx.gaps.load(tx, { dataType: 'bars', interval, states: ['empty_confirmed'] })
     return { fresh: recorded.new.length, events: events.length, confirmed }
   })
-  const known = new Set(result.confirmed.map((gap) => `${gap.symbol}|${gap.session}|${gap.source.provider}|${gap.source.feed}`))
-  const missing = found.filter((gap) => !known.has(`${gap.symbol}|${gap.session}|${source.provider}|${source.feed}`))
+  const known = new Set(
+    result.confirmed.map((gap) => `${gap.symbol}|${gap.session}|${gap.source.provider}|${gap.source.feed}`),
+  )
+  const missing = found.filter(
+    (gap) => !known.has(`${gap.symbol}|${gap.session}|${source.provider}|${source.feed}`),
+  )
   tally.event('DataGapDetected', result.events)
   tally.gaps.detected += missing.length
   for (const gap of missing) tally.gapSymbols.add(gap.symbol)
   publish('gaps', () => ({ detected: missing.length, open: missing.length }))
-  return { missing: missing.length, symbols: new Set(missing.map((gap) => gap.symbol)).size, new: result.fresh }
+  return {
+    missing: missing.length,
+    symbols: new Set(missing.map((gap) => gap.symbol)).size,
+    new: result.fresh,
+  }
 }
 
 function extent(dates: ReadonlySet<SessionDate>): [SessionDate | undefined, SessionDate | undefined] {

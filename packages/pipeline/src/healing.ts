@@ -35,19 +35,35 @@ export async function healOutcome(
   const source = ctx.provider!.source
   const occurredAt = ctx.calendar.session(asOf)?.closeAt ?? ctx.clock.now()
   const events: NewEvent[] = []
-  const settled: Record<'healed' | 'empty_confirmed' | 'open', GapKey[]> = { healed: [], empty_confirmed: [], open: [] }
+  const settled: Record<'healed' | 'empty_confirmed' | 'open', GapKey[]> = {
+    healed: [],
+    empty_confirmed: [],
+    open: [],
+  }
   for (const { data } of tasks) {
-    const outcomes: Record<'healed' | 'empty_confirmed' | 'open', SessionDate[]> = { healed: [], empty_confirmed: [], open: [] }
+    const outcomes: Record<'healed' | 'empty_confirmed' | 'open', SessionDate[]> = {
+      healed: [],
+      empty_confirmed: [],
+      open: [],
+    }
     for (const session of data.sessions) {
       const key = `${data.symbol}|${session}`
       const looks = attempts.get(key)
       if (looks === undefined) continue
-      outcomes[came.has(key) ? 'healed' : looks + 1 >= ctx.options.gapAttempts ? 'empty_confirmed' : 'open'].push(session)
+      outcomes[
+        came.has(key) ? 'healed' : looks + 1 >= ctx.options.gapAttempts ? 'empty_confirmed' : 'open'
+      ].push(session)
     }
     for (const outcome of ['healed', 'empty_confirmed', 'open'] as const) {
       const sessions = outcomes[outcome]
       for (const session of sessions) {
-        settled[outcome].push({ symbol: data.symbol, dataType: 'bars', interval: data.interval, source, session })
+        settled[outcome].push({
+          symbol: data.symbol,
+          dataType: 'bars',
+          interval: data.interval,
+          source,
+          session,
+        })
       }
       if (sessions.length === 0 || outcome === 'open') continue
       events.push({
@@ -70,7 +86,8 @@ export async function healOutcome(
     }
   }
   for (const outcome of ['healed', 'empty_confirmed', 'open'] as const) {
-    if (settled[outcome].length > 0) await ctx.gaps.resolve(tx, settled[outcome], { state: outcome, on: asOf })
+    if (settled[outcome].length > 0)
+      await ctx.gaps.resolve(tx, settled[outcome], { state: outcome, on: asOf })
   }
   return events
 }

@@ -42,12 +42,19 @@ export interface ImportResult {
  * Loads everything a file holds, whatever the layer policy, then looks for gaps and moves to the lake what is not
  * kept hot. Each chunk is one transaction; importing again changes nothing.
  */
-export async function importFile(ctx: PipelineContext, input: ImportInput, tally: Tally): Promise<ImportResult> {
+export async function importFile(
+  ctx: PipelineContext,
+  input: ImportInput,
+  tally: Tally,
+): Promise<ImportResult> {
   const { file, interval, signal } = input
   const last = await file.lastSession?.()
   const asOf = input.asOf ?? last ?? undefined
   if (asOf === undefined) {
-    throw new VarveError(`${input.sourceName} holds no rows`, { code: 'FILE_EMPTY', details: { file: input.sourceName } })
+    throw new VarveError(`${input.sourceName} holds no rows`, {
+      code: 'FILE_EMPTY',
+      details: { file: input.sourceName },
+    })
   }
   const now = lastSessionAtOrBefore(ctx, asOf)
   const source: BarSource = { provider: IMPORT_PROVIDER, feed: input.sourceName, adjustment: 'raw' }
@@ -64,7 +71,11 @@ export async function importFile(ctx: PipelineContext, input: ImportInput, tally
     tally.bars.quarantined += quarantined
     tally.findings(findings)
     if (accepted.length === 0 && findings.length === 0) return
-    const counts = await commitBars(ctx, { batch: accepted, findings, layers: new Map(), asOf: now, signal }, async () => {})
+    const counts = await commitBars(
+      ctx,
+      { batch: accepted, findings, layers: new Map(), asOf: now, signal },
+      async () => {},
+    )
     tally.load(counts)
   }
   for await (const chunk of file.scan({ chunkRows: ctx.options.importChunkRows, signal })) {
@@ -74,7 +85,12 @@ export async function importFile(ctx: PipelineContext, input: ImportInput, tally
     widen(extents, batch, chunk.rejected, ctx)
     const judged = validator.push(batch, chunk.rejected)
     await load(judged.accepted, judged.findings, judged.quarantined)
-    publish('progress', () => ({ stage: 'import', done: chunk.rowsDone, total: chunk.rowsTotal, unit: 'rows' }))
+    publish('progress', () => ({
+      stage: 'import',
+      done: chunk.rowsDone,
+      total: chunk.rowsTotal,
+      unit: 'rows',
+    }))
   }
   const rest = validator.flush({ interval, source })
   await load(rest.accepted, rest.findings, rest.quarantined)
@@ -83,7 +99,13 @@ export async function importFile(ctx: PipelineContext, input: ImportInput, tally
       ctx,
       tx,
       coverageSource(source),
-      [...extents].map(([symbol, range]) => ({ symbol, interval, range, state: 'complete' as const, proof: { by: 'import' } })),
+      [...extents].map(([symbol, range]) => ({
+        symbol,
+        interval,
+        range,
+        state: 'complete' as const,
+        proof: { by: 'import' },
+      })),
       rest.accepted,
     ),
   )

@@ -15,7 +15,11 @@ export interface ListResult {
  *
  * @throws `LISTING_EMPTY` when nothing is listed, `LISTING_SUSPECT` when more than the configured share is missing; nothing is changed
  */
-export async function refreshListing(ctx: PipelineContext, asOf: SessionDate, signal?: AbortSignal): Promise<ListResult> {
+export async function refreshListing(
+  ctx: PipelineContext,
+  asOf: SessionDate,
+  signal?: AbortSignal,
+): Promise<ListResult> {
   const provider = requireProvider(ctx)
   const listings = await provider.listings({ asOf, signal })
   if (listings.length === 0) {
@@ -32,12 +36,29 @@ export async function refreshListing(ctx: PipelineContext, asOf: SessionDate, si
   if (vanished.length > allowed) {
     throw new VarveError(
       `${provider.name} lists ${listings.length} symbols at ${asOf}, but ${vanished.length} of ${active.length} active companies are missing from it; nothing was changed. Check the delivery, or raise missingListingShare in pipeline.yaml`,
-      { code: 'LISTING_SUSPECT', details: { listed: listings.length, missing: vanished.length, active: active.length } },
+      {
+        code: 'LISTING_SUSPECT',
+        details: { listed: listings.length, missing: vanished.length, active: active.length },
+      },
     )
   }
-  const gone: Listing[] = vanished.map((company) => ({ ...listingOf(company), active: false, delistedOn: company.delistedOn ?? asOf }))
-  const { added, changed } = await ctx.sql.tx((tx) => ctx.companies.upsertListings(tx, [...listings, ...gone]))
-  publish('log', () => ({ level: 'info', component: 'pipeline', message: 'listing refreshed', listed: listings.length, added, changed, delisted: gone.length }))
+  const gone: Listing[] = vanished.map((company) => ({
+    ...listingOf(company),
+    active: false,
+    delistedOn: company.delistedOn ?? asOf,
+  }))
+  const { added, changed } = await ctx.sql.tx((tx) =>
+    ctx.companies.upsertListings(tx, [...listings, ...gone]),
+  )
+  publish('log', () => ({
+    level: 'info',
+    component: 'pipeline',
+    message: 'listing refreshed',
+    listed: listings.length,
+    added,
+    changed,
+    delisted: gone.length,
+  }))
   return { listed: listings.length, added, changed, delisted: gone.length }
 }
 

@@ -32,7 +32,12 @@ export function createBackfillListener(ctx: PipelineContext, tally: Tally): Subs
   })
 }
 
-async function handle(ctx: PipelineContext, tx: SqlTx, events: readonly StoredEvent[], tally: Tally): Promise<void> {
+async function handle(
+  ctx: PipelineContext,
+  tx: SqlTx,
+  events: readonly StoredEvent[],
+  tally: Tally,
+): Promise<void> {
   const bySession = new Map<SessionDate, BackfillWish[]>()
   const add = (session: SessionDate, wish: BackfillWish) => {
     const list = bySession.get(session)
@@ -66,17 +71,33 @@ async function heldByInterval(
   events: readonly StoredEvent[],
 ): Promise<Map<Interval, Awaited<ReturnType<typeof coveredRanges>>>> {
   const held = new Map<Interval, Awaited<ReturnType<typeof coveredRanges>>>()
-  const symbols = events.filter((event) => event.type === 'SymbolPromoted').map((event) => readLayerEvent(event).symbol)
+  const symbols = events
+    .filter((event) => event.type === 'SymbolPromoted')
+    .map((event) => readLayerEvent(event).symbol)
   if (symbols.length === 0 || ctx.provider === undefined) return held
   const source = coverageSource(ctx.provider.source)
   for (const { interval } of ctx.provider.capabilities.bars) {
-    held.set(interval, await coveredRanges({ coverage: ctx.coverage, sql: { ...ctx.sql, query: tx.query.bind(tx) } }, interval, source, symbols))
+    held.set(
+      interval,
+      await coveredRanges(
+        { coverage: ctx.coverage, sql: { ...ctx.sql, query: tx.query.bind(tx) } },
+        interval,
+        source,
+        symbols,
+      ),
+    )
   }
   return held
 }
 
-export function isServed(ctx: Pick<PipelineContext, 'provider'>, need: Pick<DataNeed, 'dataType' | 'interval'>): boolean {
-  return need.dataType === 'bars' && (ctx.provider?.capabilities.bars.some((entry) => entry.interval === need.interval) ?? false)
+export function isServed(
+  ctx: Pick<PipelineContext, 'provider'>,
+  need: Pick<DataNeed, 'dataType' | 'interval'>,
+): boolean {
+  return (
+    need.dataType === 'bars' &&
+    (ctx.provider?.capabilities.bars.some((entry) => entry.interval === need.interval) ?? false)
+  )
 }
 
 export function unservable(need: Pick<DataNeed, 'dataType' | 'interval'>): string {
@@ -91,7 +112,8 @@ function layerWish(
   held: ReadonlyMap<Interval, Awaited<ReturnType<typeof coveredRanges>>>,
 ): BackfillWish | undefined {
   const interval = need.interval!
-  const limit = ctx.provider?.capabilities.bars.find((entry) => entry.interval === interval)?.historyDays ?? null
+  const limit =
+    ctx.provider?.capabilities.bars.find((entry) => entry.interval === interval)?.historyDays ?? null
   const wanted = depthStart(need, session, lookbackSessions(ctx.universe), ctx.calendar)
   const earliest = limit === null ? wanted : addDays(session, -limit)
   const range = { from: wanted > earliest ? wanted : earliest, to: session }
@@ -100,7 +122,16 @@ function layerWish(
     if (left.every((part) => trimToSessions(part, ctx.calendar) === undefined)) return undefined
   }
   return {
-    job: { symbol, dataType: 'bars', interval, ...range, layer, reason: 'layer', sessions: [], causationId: event.id },
+    job: {
+      symbol,
+      dataType: 'bars',
+      interval,
+      ...range,
+      layer,
+      reason: 'layer',
+      sessions: [],
+      causationId: event.id,
+    },
     priority: promoted || layer >= 2 ? 'high' : 'normal',
     requestedBy: promoted ? 'layer_promotion' : 'scanner_qualification',
     metadata: { trigger: event.type },
@@ -144,7 +175,17 @@ function gapWish(event: StoredEvent): BackfillWish | undefined {
   // Gaps of imported series stand open: their file has already given all it has.
   if (metadata.heal === false) return undefined
   return {
-    job: { symbol, dataType: 'bars', interval, from, to, layer, reason: 'gap', sessions: [...sessions], causationId: event.id },
+    job: {
+      symbol,
+      dataType: 'bars',
+      interval,
+      from,
+      to,
+      layer,
+      reason: 'gap',
+      sessions: [...sessions],
+      causationId: event.id,
+    },
     priority: 'critical',
     requestedBy: 'gap_detection',
     metadata: { trigger: event.type, sessions: sessions.length },

@@ -1,4 +1,12 @@
-import { type BarBatch, type Interval, isVarveError, type Layer, publish, type SessionDate, type SqlTx } from '@varve/core'
+import {
+  type BarBatch,
+  type Interval,
+  isVarveError,
+  type Layer,
+  publish,
+  type SessionDate,
+  type SqlTx,
+} from '@varve/core'
 import type { LoadCounts, QuarantineRow } from '@varve/storage'
 import type { PipelineContext } from './context.ts'
 import { barsNeed } from './policy.ts'
@@ -7,18 +15,30 @@ import { addDays, dayNumber } from '@varve/core'
 const DAY_MS = 86_400_000
 
 /** Start of a date's rows: UTC midnight for daily bars, midnight at the exchange for shorter ones. */
-export function startOf(ctx: Pick<PipelineContext, 'calendar'>, interval: Interval, date: SessionDate): number {
+export function startOf(
+  ctx: Pick<PipelineContext, 'calendar'>,
+  interval: Interval,
+  date: SessionDate,
+): number {
   return interval === '1d' ? dayNumber(date) * DAY_MS : ctx.calendar.midnightOf(date)
 }
 
 /** Days an interval stays hot for a layer; what no layer asks for stays as long as imported series do. */
-export function hotDaysOf(ctx: Pick<PipelineContext, 'retention'>, layer: Layer | null, interval: Interval): number {
+export function hotDaysOf(
+  ctx: Pick<PipelineContext, 'retention'>,
+  layer: Layer | null,
+  interval: Interval,
+): number {
   const need = layer === null ? undefined : barsNeed(ctx.retention, layer, interval)
   return need?.hotDays ?? ctx.retention.imported.hotDays
 }
 
 /** The fewest hot days any series of the interval has: the archive watermark lies that far back. */
-export function watermarkDate(ctx: Pick<PipelineContext, 'retention'>, interval: Interval, asOf: SessionDate): SessionDate {
+export function watermarkDate(
+  ctx: Pick<PipelineContext, 'retention'>,
+  interval: Interval,
+  asOf: SessionDate,
+): SessionDate {
   const hot = ([0, 1, 2, 3] as const).map((layer) => hotDaysOf(ctx, layer, interval))
   return addDays(asOf, -Math.min(...hot, ctx.retention.imported.hotDays))
 }

@@ -45,6 +45,11 @@ export const retentionSchema = z.strictObject({
   news: perLayerSchema.default(days([null, [7, 730], [30, 730], [60, 730]])),
   corporate_actions: perLayerSchema.default(days([[30, 365], [60, 1825], [90, 3650], [180, 3650]])),
   social_sentiment: perLayerSchema.default(days([null, null, [14, 180], [30, 365]])),
+  demotionGraceDays: z
+    .int()
+    .min(0)
+    .default(7)
+    .describe('Days a demoted symbol still keeps what its former layer keeps, so that coming back costs nothing'),
   imported: z
     .strictObject({
       hotDays: z.int().min(1).default(30).describe('Days of imported series kept in Postgres'),

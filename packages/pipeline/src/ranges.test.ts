@@ -9,7 +9,8 @@ const start = '2026-01-01'
 const range = fc
   .tuple(fc.integer({ min: 0, max: 60 }), fc.integer({ min: 0, max: 20 }))
   .map(([from, length]): DateRange => ({ from: addDays(start, from), to: addDays(start, from + length) }))
-const daysOf = ({ from, to }: DateRange) => Array.from({ length: daysBetween(from, to) + 1 }, (_, day) => addDays(from, day))
+const daysOf = ({ from, to }: DateRange) =>
+  Array.from({ length: daysBetween(from, to) + 1 }, (_, day) => addDays(from, day))
 
 describe('subtractRanges', () => {
   it('leaves exactly the days nobody holds: held plus missing is the range asked for', () => {
@@ -37,7 +38,10 @@ describe('splitRange', () => {
 
 describe('trimToSessions', () => {
   it('cuts to the sessions inside', () => {
-    expect(trimToSessions({ from: '2026-07-03', to: '2026-07-07' }, calendar)).toEqual({ from: '2026-07-06', to: '2026-07-07' })
+    expect(trimToSessions({ from: '2026-07-03', to: '2026-07-07' }, calendar)).toEqual({
+      from: '2026-07-06',
+      to: '2026-07-07',
+    })
   })
   it('has nothing for a holiday weekend', () => {
     expect(trimToSessions({ from: '2026-07-03', to: '2026-07-05' }, calendar)).toBeUndefined()

@@ -26,7 +26,7 @@ export function trimToSessions(range: DateRange, calendar: SessionCalendar): Dat
 /** Splits a range into pieces of at most `days` calendar days. */
 export function splitRange(range: DateRange, days: number): DateRange[] {
   const parts: DateRange[] = []
-  for (let from = range.from; from <= range.to; ) {
+  for (let from = range.from; from <= range.to;) {
     const end = addDays(from, days - 1)
     const to = end < range.to ? end : range.to
     parts.push({ from, to })

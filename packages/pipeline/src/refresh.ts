@@ -2,7 +2,8 @@ import { type DateRange, errorMessage, type Layer, publish, type SessionDate, Va
 import { lookbackSessions } from '@varve/layers'
 import type { PipelineContext } from './context.ts'
 import { coverageSource, coveredRanges, type CoverageNote, noteCoverage } from './cover.ts'
-import { fetchBars, type FetchNeed } from './fetchBars.ts'
+import type { FetchNeed } from './fetchBars.ts'
+import { fetchTwice } from './fetchTwice.ts'
 import { commitBars } from './loadBars.ts'
 import { lookbackStart } from './policy.ts'
 import { subtractRanges, trimToSessions } from './ranges.ts'
@@ -44,7 +45,7 @@ export async function refreshDaily(
     }
     missing = new Set(needs.map((need) => need.symbol)).size
     if (needs.length === 0) return 0
-    const fetched = await fetchBars({
+    const fetched = await fetchTwice({
       provider,
       calendar: ctx.calendar,
       interval: '1d',
@@ -52,6 +53,9 @@ export async function refreshDaily(
       concurrency: ctx.options.fetchConcurrency,
       signal,
       stage: 'refresh',
+      asOf,
+      // Where nothing was ever held, an empty answer for a listed symbol proves nothing.
+      lookAgain: (symbol, isEmpty) => !isEmpty || held.has(symbol),
     })
     tally.calls += fetched.calls
     tally.bars.offered += fetched.batch.length + fetched.rejected.length
@@ -59,12 +63,9 @@ export async function refreshDaily(
     tally.bars.accepted += validated.accepted.length
     tally.bars.quarantined += validated.quarantined
     tally.findings(validated.findings)
-    // Only symbols with rows are covered: an empty answer for a listed symbol proves nothing.
-    const notes: CoverageNote[] = []
-    for (const [symbol, ranges] of fetched.answered) {
-      if (fetched.empty.has(symbol)) continue
-      for (const answered of ranges) notes.push({ symbol, interval: '1d', range: answered, state: 'complete', proof: { by: 'refresh' } })
-    }
+    const notes: CoverageNote[] = fetched.proofs
+      .filter((proof) => !fetched.empty.has(proof.symbol) || held.has(proof.symbol))
+      .map((proof) => ({ ...proof, interval: '1d', proof: { by: 'refresh' } }))
     const counts = await commitBars(ctx, { batch: validated.accepted, findings: validated.findings, layers, asOf, signal }, (tx) =>
       noteCoverage(ctx, tx, source, notes, validated.accepted),
     )

@@ -49,12 +49,18 @@ export interface RunReport {
 /** Puts the report together at the end of a run that began at `startedMs` (monotonic). */
 export async function buildReport(
   ctx: PipelineContext,
-  input: { readonly asOf: SessionDate; readonly tally: Tally; readonly startedMs: number; readonly listed?: number },
+  input: {
+    readonly asOf: SessionDate
+    readonly tally: Tally
+    readonly startedMs: number
+    readonly listed?: number
+  },
 ): Promise<RunReport> {
   const { tally } = input
   const layers = await ctx.companies.countByLayer(ctx.sql)
   const listed =
-    input.listed ?? (await ctx.companies.load(ctx.sql)).reduce((count, company) => count + (company.active ? 1 : 0), 0)
+    input.listed ??
+    (await ctx.companies.load(ctx.sql)).reduce((count, company) => count + (company.active ? 1 : 0), 0)
   const open = await ctx.gaps.load(ctx.sql, { states: ['open'] })
   const storage = await ctx.bars.stats()
   const elapsedMs = Math.round(ctx.clock.monotonicMs() - input.startedMs)

@@ -8,12 +8,7 @@ export interface BackfillWish {
   readonly job: BackfillJob
   readonly priority: BackfillPriority
   readonly requestedBy:
-    | 'system'
-    | 'user'
-    | 'scheduler'
-    | 'scanner_qualification'
-    | 'layer_promotion'
-    | 'gap_detection'
+    'system' | 'user' | 'scheduler' | 'scanner_qualification' | 'layer_promotion' | 'gap_detection'
   readonly metadata: Readonly<Record<string, unknown>>
 }
 
@@ -49,7 +44,11 @@ export async function requestBackfills(
   await ctx.jobs.enqueue(
     tx,
     BACKFILL_QUEUE,
-    wishes.map(({ job, priority }) => ({ key: backfillKey(job), priority: priorityNumber(priority, job.layer), data: job })),
+    wishes.map(({ job, priority }) => ({
+      key: backfillKey(job),
+      priority: priorityNumber(priority, job.layer),
+      data: job,
+    })),
   )
   tally.event('BackfillRequested', appended)
 }

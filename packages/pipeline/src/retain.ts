@@ -1,10 +1,14 @@
 import { addDays, INTERVALS, type Interval, type Layer, type SessionDate } from '@varve/core'
 import { lookbackSessions } from '@varve/layers'
+import type { EventPosition } from '@varve/events'
 import type { RetentionResult } from '@varve/storage'
 import type { PipelineContext } from './context.ts'
 import { hotDaysOf, startOf, watermarkDate } from './loadBars.ts'
 import { barsNeed, depthStart } from './policy.ts'
 import { IMPORT_PROVIDER } from './importFile.ts'
+
+/** Demotions read at once. */
+const EVENTS_PER_READ = 5000
 
 export interface RetainResult extends RetentionResult {
   readonly interval: Interval
@@ -21,6 +25,7 @@ export async function retainBars(
 ): Promise<RetainResult[]> {
   const companies = await ctx.companies.load(ctx.sql)
   const layers = new Map<string, Layer | null>(companies.map((company) => [company.symbol, company.layer]))
+  const kept = await withGrace(ctx, asOf, layers)
   const results: RetainResult[] = []
   for (const interval of INTERVALS) {
     const watermark = await ctx.bars.watermark(interval)
@@ -32,17 +37,36 @@ export async function retainBars(
         archiveTo: Math.max(watermark, startOf(ctx, interval, watermarkDate(ctx, interval, asOf))),
         hotFrom: (symbol) => startOf(ctx, interval, addDays(asOf, -hotDaysOf(ctx, layers.get(symbol) ?? null, interval))),
         coldFrom: (symbol, source) => {
-          const date = coldDate(ctx, interval, asOf, layers.get(symbol), source.provider)
+          const date = coldDate(ctx, interval, asOf, kept.get(symbol), source.provider)
           return date === null ? null : startOf(ctx, interval, date)
         },
       },
       options.signal,
     )
-    await trimCoverage(ctx, interval, asOf, layers)
+    await trimCoverage(ctx, interval, asOf, kept)
     if (options.compact !== false) await ctx.bars.compact(interval, { signal: options.signal })
     results.push({ interval, ...result })
   }
   return results
+}
+
+/** Layers that decide how long data is kept at all: a demotion counts only when its grace is over. */
+async function withGrace(
+  ctx: PipelineContext,
+  asOf: SessionDate,
+  layers: ReadonlyMap<string, Layer | null>,
+): Promise<Map<string, Layer | null>> {
+  const kept = new Map(layers)
+  const from = ctx.calendar.midnightOf(addDays(asOf, 1 - ctx.retention.demotionGraceDays))
+  for (let after: EventPosition | undefined; ; ) {
+    const events = await ctx.events.read({ types: ['SymbolDemoted'], from, after, limit: EVENTS_PER_READ })
+    for (const { data } of events) {
+      const { symbol, fromLayer } = data as unknown as { readonly symbol: string; readonly fromLayer: Layer }
+      if (kept.has(symbol)) kept.set(symbol, Math.max(kept.get(symbol) ?? -1, fromLayer) as Layer)
+    }
+    after = events.at(-1)
+    if (events.length < EVENTS_PER_READ) return kept
+  }
 }
 
 /** First date kept at all, or `null` for everything. */

@@ -31,7 +31,9 @@ export const BAR_RULES: readonly BarRule[] = [
     rule: 'not_a_session',
     severity: 'error',
     breaks: (bar, { interval, calendar }) =>
-      interval === '1d' ? !calendar.isSession(dayOf(bar.time / 86_400_000)) : calendar.sessionOf(bar.time) === undefined,
+      interval === '1d'
+        ? !calendar.isSession(dayOf(bar.time / 86_400_000))
+        : calendar.sessionOf(bar.time) === undefined,
     message: () => 'the exchange was closed',
   },
   {
@@ -59,5 +61,10 @@ export const BAR_RULES: readonly BarRule[] = [
     breaks: (bar) => bar.close > bar.high || bar.close < bar.low,
     message: prices,
   },
-  { rule: 'volume_zero', severity: 'warning', breaks: (bar) => bar.volume === 0n, message: () => 'nothing traded' },
+  {
+    rule: 'volume_zero',
+    severity: 'warning',
+    breaks: (bar) => bar.volume === 0n,
+    message: () => 'nothing traded',
+  },
 ]

@@ -102,7 +102,9 @@ async function requestSecondLooks(ctx: PipelineContext, asOf: SessionDate, tally
   const { source } = requireProvider(ctx)
   const open = (await ctx.gaps.load(ctx.sql, { dataType: 'bars', states: ['open'] })).filter(
     (gap) =>
-      gap.source.provider === source.provider && gap.source.feed === source.feed && gap.attempts < ctx.options.gapAttempts,
+      gap.source.provider === source.provider &&
+      gap.source.feed === source.feed &&
+      gap.attempts < ctx.options.gapAttempts,
   )
   const bySymbol = new Map<string, typeof open>()
   for (const gap of open) {
@@ -137,13 +139,17 @@ async function requestSecondLooks(ctx: PipelineContext, asOf: SessionDate, tally
 async function requestTopUps(ctx: PipelineContext, asOf: SessionDate, tally: Tally): Promise<void> {
   const provider = requireProvider(ctx)
   const source = coverageSource(provider.source)
-  const companies = (await ctx.companies.load(ctx.sql)).filter((company) => company.active && company.layer !== null)
+  const companies = (await ctx.companies.load(ctx.sql)).filter(
+    (company) => company.active && company.layer !== null,
+  )
   for (const { interval } of provider.capabilities.bars) {
     if (interval === '1d') continue
     const held = await coveredRanges(ctx, interval, source)
     const wishes: BackfillWish[] = []
     for (const { symbol, layer } of companies) {
-      const need = needsOf(ctx.retention, layer!).find((item) => item.dataType === 'bars' && item.interval === interval)
+      const need = needsOf(ctx.retention, layer!).find(
+        (item) => item.dataType === 'bars' && item.interval === interval,
+      )
       const end = held.get(symbol)?.reduce((latest, range) => (range.to > latest ? range.to : latest), '')
       if (need === undefined || !isServed(ctx, need) || end === undefined || end === '') continue
       const range = trimToSessions({ from: addDays(end, 1), to: asOf }, ctx.calendar)
@@ -152,7 +158,17 @@ async function requestTopUps(ctx: PipelineContext, asOf: SessionDate, tally: Tal
       const from = range.from > depth ? range.from : depth
       const causationId = `top-up|${symbol}|${interval}|${asOf}`
       wishes.push({
-        job: { symbol, dataType: 'bars', interval, from, to: asOf, layer, reason: 'layer', sessions: [], causationId },
+        job: {
+          symbol,
+          dataType: 'bars',
+          interval,
+          from,
+          to: asOf,
+          layer,
+          reason: 'layer',
+          sessions: [],
+          causationId,
+        },
         priority: 'normal',
         requestedBy: 'scheduler',
         metadata: { heldTo: end },

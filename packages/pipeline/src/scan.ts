@@ -37,7 +37,13 @@ export async function scanUniverse(
   const started = ctx.clock.monotonicMs()
   const companies = await ctx.companies.load(ctx.sql)
   const metrics = await measure(ctx, asOf, companies, options.signal)
-  const evaluation = evaluate({ session: asOf, universe: ctx.universe, companies, metrics, calendar: ctx.calendar })
+  const evaluation = evaluate({
+    session: asOf,
+    universe: ctx.universe,
+    companies,
+    metrics,
+    calendar: ctx.calendar,
+  })
   if (evaluation.heldForConfirmation !== null && options.confirm !== true) {
     const { demotions, layered } = evaluation.heldForConfirmation
     throw new VarveError(
@@ -86,7 +92,8 @@ async function measure(
   for await (const batch of bars) {
     for (const rows of seriesOf(batch)) {
       const company = byName.get(rows.symbol)
-      if (company !== undefined) metrics.set(rows.symbol, computeMetrics(company, rows, sessionTimes, 0, options))
+      if (company !== undefined)
+        metrics.set(rows.symbol, computeMetrics(company, rows, sessionTimes, 0, options))
     }
   }
   for (const company of companies) {
@@ -116,7 +123,14 @@ function eventOf(change: LayerChange, session: SessionDate, occurredAt: number):
     return {
       ...envelope('SymbolPromoted'),
       type: 'SymbolPromoted',
-      data: { symbol, fromLayer: from, toLayer: to!, promotedOn: session, reason: reasonOf(change), metadata },
+      data: {
+        symbol,
+        fromLayer: from,
+        toLayer: to!,
+        promotedOn: session,
+        reason: reasonOf(change),
+        metadata,
+      },
     }
   }
   return {
@@ -129,7 +143,8 @@ function eventOf(change: LayerChange, session: SessionDate, occurredAt: number):
 /** One line for people: which criterion decided. */
 function reasonOf(change: LayerChange): string {
   const decisive = change.reasons.layers.find((layer) => layer.outcome !== 'pass')
-  if (decisive === undefined || change.kind === 'promoted') return `meets the criteria of layer ${change.to ?? '-'}`
+  if (decisive === undefined || change.kind === 'promoted')
+    return `meets the criteria of layer ${change.to ?? '-'}`
   const criterion = decisive.criteria.find((item) => item.outcome !== 'pass')
   return criterion === undefined
     ? `does not meet layer ${decisive.layer}`

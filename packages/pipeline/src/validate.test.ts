@@ -6,19 +6,39 @@ import { BarValidator } from './validate.ts'
 const calendar = createExchangeCalendar('XNYS')
 const source = { provider: 'file', feed: 'test', adjustment: 'raw' } as const
 
-type Row = readonly [date: string, open: string, high: string, low: string, close: string, volume?: string, symbol?: string]
+type Row = readonly [
+  date: string,
+  open: string,
+  high: string,
+  low: string,
+  close: string,
+  volume?: string,
+  symbol?: string,
+]
 
 function batchOf(rows: readonly Row[]) {
   const builder = new BarBatchBuilder('1d', source)
   rows.forEach(([date, open, high, low, close, volume = '100', symbol = 'AAPL'], index) => {
-    const [o, h, l, c, v] = [open, high, low, close, volume].map(parseScaled) as [bigint, bigint, bigint, bigint, bigint]
+    const [o, h, l, c, v] = [open, high, low, close, volume].map(parseScaled) as [
+      bigint,
+      bigint,
+      bigint,
+      bigint,
+      bigint,
+    ]
     builder.add(symbol, dayNumber(date) * 86_400_000, o, h, l, c, v, index + 1)
   })
   return builder.build()
 }
 
 function validator() {
-  return new BarValidator({ calendar, jumpRatio: 1.8, spikeReturnRatio: 1.1, origin: (row) => `test.csv#${row}`, detectedAt: 0 })
+  return new BarValidator({
+    calendar,
+    jumpRatio: 1.8,
+    spikeReturnRatio: 1.1,
+    origin: (row) => `test.csv#${row}`,
+    detectedAt: 0,
+  })
 }
 
 /** Judges rows in one go, or cut into pushes of `chunk` rows. */
@@ -48,7 +68,9 @@ describe('BarValidator', () => {
   ])('sets aside a row that breaks %s, with its source row', (rule, row) => {
     const { findings, accepted } = judge([row])
     expect(accepted).toBe(0)
-    expect(findings).toMatchObject([{ rule, severity: 'error', origin: 'test.csv#1', raw: { close: row[4] } }])
+    expect(findings).toMatchObject([
+      { rule, severity: 'error', origin: 'test.csv#1', raw: { close: row[4] } },
+    ])
   })
 
   it('accepts what markets really do: prices above 100,000, fractions of a cent, classes of shares', () => {
@@ -103,7 +125,14 @@ describe('BarValidator', () => {
     const { findings, quarantined } = validator().push(batchOf([]), [rejected])
     expect(quarantined).toBe(1)
     expect(findings).toMatchObject([
-      { rule: 'null_price', origin: 'test.csv#7', session: '2015-04-06', open: null, close: 10_500_000n, volume: 3_000_000n },
+      {
+        rule: 'null_price',
+        origin: 'test.csv#7',
+        session: '2015-04-06',
+        open: null,
+        close: 10_500_000n,
+        volume: 3_000_000n,
+      },
     ])
   })
 })

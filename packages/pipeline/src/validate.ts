@@ -48,9 +48,12 @@ export class BarValidator {
 
   constructor(options: ValidatorOptions) {
     if (!(options.jumpRatio > 1 && options.spikeReturnRatio > 1)) {
-      throw new VarveError(`expected ratios above 1, found ${options.jumpRatio} and ${options.spikeReturnRatio}`, {
-        code: 'VALIDATION_OPTION_INVALID',
-      })
+      throw new VarveError(
+        `expected ratios above 1, found ${options.jumpRatio} and ${options.spikeReturnRatio}`,
+        {
+          code: 'VALIDATION_OPTION_INVALID',
+        },
+      )
     }
     this.#options = options
   }
@@ -63,7 +66,9 @@ export class BarValidator {
     let quarantined = rejected.length
     for (let row = 0; row < sorted.length; row++) {
       const bar = barAt(sorted, row)
-      const broken = BAR_RULES.find((rule) => rule.severity === 'error' && rule.breaks(bar, this.#context(sorted)))
+      const broken = BAR_RULES.find(
+        (rule) => rule.severity === 'error' && rule.breaks(bar, this.#context(sorted)),
+      )
       if (broken !== undefined) {
         findings.push(this.#finding(bar, sorted, broken.rule, 'error', broken.message(bar)))
         quarantined++
@@ -107,7 +112,9 @@ export class BarValidator {
     const { jumpRatio, spikeReturnRatio } = this.#options
     if (previous !== null && apart(previous, bar.close, jumpRatio)) {
       const undone =
-        next !== undefined && apart(bar.close, next.close, jumpRatio) && !apart(previous, next.close, spikeReturnRatio)
+        next !== undefined &&
+        apart(bar.close, next.close, jumpRatio) &&
+        !apart(previous, next.close, spikeReturnRatio)
       if (undone) {
         const text = `close ${formatScaled(bar.close)} between ${formatScaled(previous)} and ${formatScaled(next.close)}`
         findings.push(this.#finding(bar, like, 'price_spike', 'error', text))
@@ -132,7 +139,8 @@ export class BarValidator {
     severity: QuarantineRow['severity'],
     message: string,
   ): QuarantineRow {
-    const date = like.interval === '1d' ? dayOf(bar.time / 86_400_000) : this.#options.calendar.dateOf(bar.time)
+    const date =
+      like.interval === '1d' ? dayOf(bar.time / 86_400_000) : this.#options.calendar.dateOf(bar.time)
     const { symbol, time, open, high, low, close, volume } = bar
     return {
       symbol,

@@ -78,10 +78,7 @@ export interface MarketDataProvider extends AsyncDisposable {
   readonly source: BarSource
   readonly capabilities: ProviderCapabilities
   /** What was listed at the close of a session. */
-  listings(query: {
-    readonly asOf: SessionDate
-    readonly signal?: AbortSignal
-  }): Promise<readonly Listing[]>
+  listings(query: { readonly asOf: SessionDate; readonly signal?: AbortSignal }): Promise<readonly Listing[]>
   /**
    * Bars of a range, completely or not at all.
    *

@@ -63,7 +63,10 @@ export interface BarRetentionPolicy {
   readonly asOf: number
   /** The new watermark: everything older is copied to the lake. Never moves back. */
   readonly archiveTo: number
-  /** First instant to keep in Postgres; clamped to the watermark, never lowered. */
+  /**
+   * First instant to keep in Postgres; clamped to the watermark. Where it lies below what a series keeps now, the
+   * bars between are copied back from the lake, except those that have expired.
+   */
   hotFrom(symbol: string, source: BarSource): number
   /** First instant to keep at all; `null` keeps everything. Clamped to the hot start, never lowered. */
   coldFrom(symbol: string, source: BarSource): number | null
@@ -74,6 +77,8 @@ export interface RetentionResult {
   readonly archivedRows: number
   /** Rows deleted from Postgres. */
   readonly hotDeleted: number
+  /** Rows copied from the lake back to Postgres; the lake keeps them too. */
+  readonly hotRestored: number
   /** Rows that can no longer be read. */
   readonly coldExpired: number
   readonly files: number
@@ -174,7 +179,7 @@ export interface BarStore {
    * @throws `LAKE_UNREADABLE` when a lake file is missing or damaged
    */
   read(query: BarQuery): AsyncIterable<BarBatch>
-  /** Moves bars hot → cold → gone. Safe to kill at any point and to run again. */
+  /** Moves bars hot → cold → gone, and back to hot where the policy asks for more. Safe to kill at any point and to run again. */
   retain(policy: BarRetentionPolicy, signal?: AbortSignal): Promise<RetentionResult>
   /** Merges lake files, folds corrections in and drops what has expired. Reads stay exact meanwhile. */
   compact(interval: Interval, options?: CompactOptions): Promise<CompactResult>

@@ -105,6 +105,7 @@ describe.each(engines)('bar store on %s', (engine) => {
     expect(await store.retain(policy)).toEqual({
       archivedRows: 0,
       hotDeleted: 0,
+      hotRestored: 0,
       coldExpired: 0,
       files: 0,
       bytes: 0,

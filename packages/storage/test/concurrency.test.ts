@@ -42,6 +42,7 @@ describe.each(engines)('loads, retention, compaction and reads at once on %s', (
     )
     let loading = true
     let retries = 0
+    let restored = 0
     const loader = async (seed: number) => {
       const random = seededRandom(seed)
       const own = rows.filter(() => random() < 0.7)
@@ -54,14 +55,17 @@ describe.each(engines)('loads, retention, compaction and reads at once on %s', (
       return own
     }
     const mover = async () => {
+      const random = seededRandom(9)
       for (let to = 130; loading; to = Math.min(100 + DAYS, to + 3)) {
-        await store.retain({
+        const deep = SYMBOLS.filter(() => random() < 0.4)
+        const done = await store.retain({
           interval: '1d',
           asOf: day(to),
           archiveTo: day(to),
-          hotFrom: () => day(to - 4),
+          hotFrom: (symbol) => day(to - (deep.includes(symbol) ? 40 : 4)),
           coldFrom: () => null,
         })
+        restored += done.hotRestored
         await store.compact('1d').catch((error: unknown) => {
           if (!isVarveError(error, 'LAKE_COMPACT_CONFLICT')) throw error
         })
@@ -98,5 +102,6 @@ describe.each(engines)('loads, retention, compaction and reads at once on %s', (
     expect([...found].sort()).toEqual([...expected].sort())
     // Without the check of revisions nobody would ever have had to stage again.
     expect(retries).toBeGreaterThan(0)
+    expect(restored).toBeGreaterThan(0)
   })
 })

@@ -68,7 +68,8 @@ async function main(): Promise<void> {
         interval: '1d',
         asOf: day(last),
         archiveTo: day(last - 5),
-        hotFrom: (symbol) => day(last - 6 - (symbol.charCodeAt(2) % 5)),
+        // Up by a few days, and down again where the symbol's turn has come.
+        hotFrom: (symbol) => day(last - 6 - ((symbol.charCodeAt(2) + step) % 5) * 7),
         coldFrom: () => null,
       })
     }

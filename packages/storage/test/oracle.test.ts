@@ -163,6 +163,7 @@ describe.each(engines)('any history against a plain map, on %s', (engine) => {
     expect(sorted(found)).toEqual(sorted(expected))
   }
 
+  let restoredRows = 0
   const play = async (seed: number, steps: number) => {
     const random = seededRandom(seed)
     const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)]!
@@ -207,14 +208,15 @@ describe.each(engines)('any history against a plain map, on %s', (engine) => {
       } else if (action < 0.75) {
         asOf = Math.min(FIRST + DAYS, asOf + Math.floor(random() * 5))
         const archiveTo = day(asOf - Math.floor(random() * 10))
-        const hot = new Map(SYMBOLS.map((symbol) => [symbol, day(asOf - Math.floor(random() * 20))]))
+        // Up and down: a symbol that was promoted keeps more than before.
+        const hot = new Map(SYMBOLS.map((symbol) => [symbol, day(asOf - Math.floor(random() * 40))]))
         const cold = new Map(
           SYMBOLS.map((symbol) => [
             symbol,
             random() < 0.5 ? null : day(asOf - 15 - Math.floor(random() * 30)),
           ]),
         )
-        await store.retain({
+        const done = await store.retain({
           interval: '1d',
           asOf: day(asOf),
           archiveTo,
@@ -222,12 +224,19 @@ describe.each(engines)('any history against a plain map, on %s', (engine) => {
           coldFrom: (symbol) => cold.get(symbol)!,
         })
         if (model.series.size > 0) model.watermark = Math.max(model.watermark!, archiveTo)
+        let restored = 0
         for (const [key, series] of model.series) {
           const symbol = key.split('|')[0]!
-          series.hotFrom = Math.max(series.hotFrom, Math.min(model.watermark!, hot.get(symbol)!))
+          const target = Math.min(model.watermark!, hot.get(symbol)!)
+          const before = series.hotFrom
+          // What has expired does not come back.
+          series.hotFrom = target > before ? target : Math.min(before, Math.max(target, series.coldFrom))
+          restored += model.visible(symbol, series.source, series.hotFrom, before).length
           const expire = cold.get(symbol)!
           if (expire !== null) series.coldFrom = Math.max(series.coldFrom, Math.min(series.hotFrom, expire))
         }
+        expect(done.hotRestored, `retention in step ${step} of seed ${seed}`).toBe(restored)
+        restoredRows += restored
       } else if (action < 0.85) {
         await store.compact('1d', { force: true })
         for (const series of model.series.values()) {
@@ -263,5 +272,6 @@ describe.each(engines)('any history against a plain map, on %s', (engine) => {
     }
     // The control: a reader that ignores corrections must have been caught, or the histories prove nothing.
     expect(blind).toBeGreaterThan(0)
+    expect(restoredRows, 'rows that came back from the lake').toBeGreaterThan(50)
   })
 })

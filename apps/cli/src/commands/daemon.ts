@@ -23,5 +23,8 @@ export async function daemon(options: DaemonCommandOptions): Promise<void> {
 function parsePort(text: string): number {
   const port = Number(text)
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
-  throw new VarveError(`--port takes a number from 0 to 65535, found "${text}"`, { code: 'OPTION_INVALID', details: { found: text } })
+  throw new VarveError(`--port takes a number from 0 to 65535, found "${text}"`, {
+    code: 'OPTION_INVALID',
+    details: { found: text },
+  })
 }

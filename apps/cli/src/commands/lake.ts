@@ -5,17 +5,26 @@ import type { GlobalOptions } from '../program.ts'
 import { dataDirOf, settingsOf, withApplication } from '../session.ts'
 
 export async function verify(options: GlobalOptions): Promise<void> {
-  const result = await withApplication({ settings: settingsOf(options), dataDir: dataDirOf(options), mustExist: true }, (app) => verifyLake(app))
+  const result = await withApplication(
+    { settings: settingsOf(options), dataDir: dataDirOf(options), mustExist: true },
+    (app) => verifyLake(app),
+  )
   if (options.json === true) printJson(result)
   else {
     for (const item of result.problems) print(`${item.path}: ${item.problem}`)
-    if (result.problems.length === 0) print(`every file of the lake is as it was written (${count(result.files)} files, ${count(result.rows)} rows)`)
+    if (result.problems.length === 0)
+      print(
+        `every file of the lake is as it was written (${count(result.files)} files, ${count(result.rows)} rows)`,
+      )
   }
   if (result.problems.length > 0) {
-    throw new VarveError(`${result.problems.length} of ${result.files} lake files are damaged or missing; restore them from a copy`, {
-      code: 'LAKE_DAMAGED',
-      details: { problems: result.problems },
-    })
+    throw new VarveError(
+      `${result.problems.length} of ${result.files} lake files are damaged or missing; restore them from a copy`,
+      {
+        code: 'LAKE_DAMAGED',
+        details: { problems: result.problems },
+      },
+    )
   }
 }
 
@@ -29,6 +38,8 @@ export async function compact(options: GlobalOptions): Promise<void> {
     return
   }
   for (const item of results) {
-    print(`${item.interval}: ${count(item.filesBefore)} files → ${count(item.filesAfter)}, ${count(item.rows)} rows, ${bytes(item.bytes)}`)
+    print(
+      `${item.interval}: ${count(item.filesBefore)} files → ${count(item.filesAfter)}, ${count(item.rows)} rows, ${bytes(item.bytes)}`,
+    )
   }
 }

@@ -14,9 +14,14 @@ export async function status(options: GlobalOptions): Promise<void> {
   print(`Store      ${report.dataDir} (${report.engine === 'pglite' ? 'embedded Postgres' : 'Postgres'})`)
   print(`Judged     ${report.evaluatedOn ?? 'never'}`)
   const { layers } = report.symbols
-  print(`Symbols    ${count(report.symbols.active)} active; layer 0 ${count(layers[0])}, 1 ${count(layers[1])}, 2 ${count(layers[2])}, 3 ${count(layers[3])}`)
-  for (const item of report.series) print(`Series     ${item.interval} ${item.source}: ${count(item.symbols)} symbols`)
-  print(`Bars       ${count(report.storage.hotRows)} hot, ${count(report.storage.coldRows)} in the lake (${count(report.storage.coldFiles)} files, ${bytes(report.storage.coldBytes)})`)
+  print(
+    `Symbols    ${count(report.symbols.active)} active; layer 0 ${count(layers[0])}, 1 ${count(layers[1])}, 2 ${count(layers[2])}, 3 ${count(layers[3])}`,
+  )
+  for (const item of report.series)
+    print(`Series     ${item.interval} ${item.source}: ${count(item.symbols)} symbols`)
+  print(
+    `Bars       ${count(report.storage.hotRows)} hot, ${count(report.storage.coldRows)} in the lake (${count(report.storage.coldFiles)} files, ${bytes(report.storage.coldBytes)})`,
+  )
   print(`Suspect    ${list(report.quarantine)}`)
   print(`Marked     ${list(report.warnings)}`)
   print(`Gaps       ${list(report.gaps)}`)
@@ -30,7 +35,9 @@ function list(counts: Readonly<Record<string, number>>): string {
 }
 
 export async function why(symbol: string, options: GlobalOptions): Promise<void> {
-  const report = await openForReading(settingsOf(options), dataDirOf(options), (app) => whyUseCase(app, symbol))
+  const report = await openForReading(settingsOf(options), dataDirOf(options), (app) =>
+    whyUseCase(app, symbol),
+  )
   if (options.json === true) {
     printJson(report)
     return
@@ -56,7 +63,8 @@ export async function why(symbol: string, options: GlobalOptions): Promise<void>
     }
   }
   if (report.reasons?.held) print(`kept by ${report.reasons.held.replaceAll('_', ' ')}`)
-  for (const item of report.held) print(`holds ${item.interval} ${item.from} to ${item.to} from ${item.source} (${item.state})`)
+  for (const item of report.held)
+    print(`holds ${item.interval} ${item.from} to ${item.to} from ${item.source} (${item.state})`)
   for (const event of report.history) print(`${event.at.slice(0, 10)} ${event.type}`)
 }
 
@@ -79,16 +87,27 @@ export async function bars(symbol: string, options: BarsCommandOptions): Promise
   const from = options.from === undefined ? undefined : parseSessionDate(options.from)
   const to = options.to === undefined ? undefined : parseSessionDate(options.to)
   const rows = await openForReading(settingsOf(options), dataDirOf(options), (app) =>
-    barsUseCase(app, { symbol, interval, from, to, source: options.source, includeSuspect: options.includeSuspect }),
+    barsUseCase(app, {
+      symbol,
+      interval,
+      from,
+      to,
+      source: options.source,
+      includeSuspect: options.includeSuspect,
+    }),
   )
   if (options.json === true) {
     printJson(rows)
     return
   }
   const text = (value: string | null) => (value ?? '-').padStart(14)
-  print(`${'time'.padEnd(24)}${['open', 'high', 'low', 'close', 'volume'].map((name) => name.padStart(14)).join('')}  source`)
+  print(
+    `${'time'.padEnd(24)}${['open', 'high', 'low', 'close', 'volume'].map((name) => name.padStart(14)).join('')}  source`,
+  )
   for (const row of rows) {
     const cells = [row.open, row.high, row.low, row.close, row.volume].map(text).join('')
-    print(`${row.time.padEnd(24)}${cells}  ${row.source}${row.suspect === undefined ? '' : `  suspect: ${row.suspect}`}`)
+    print(
+      `${row.time.padEnd(24)}${cells}  ${row.source}${row.suspect === undefined ? '' : `  suspect: ${row.suspect}`}`,
+    )
   }
 }

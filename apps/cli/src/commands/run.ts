@@ -1,4 +1,11 @@
-import { chooseProvider, DEMO_AS_OF, exampleSymbol, run as runCycle, type Settings, startDemoMarket } from '@varve/application'
+import {
+  chooseProvider,
+  DEMO_AS_OF,
+  exampleSymbol,
+  run as runCycle,
+  type Settings,
+  startDemoMarket,
+} from '@varve/application'
 import { VarveError } from '@varve/core'
 import { print, printJson } from '../output/print.ts'
 import { printSummary } from '../output/summary.ts'
@@ -22,8 +29,9 @@ export async function run(options: RunOptions): Promise<void> {
 
 async function runReal(options: RunOptions, settings: Settings): Promise<void> {
   const dataDir = dataDirOf(options)
-  const report = await withApplication({ settings, dataDir, provider: chooseProvider(settings, options), asOf: options.asOf }, (app, signal) =>
-    runCycle(app, { confirm: options.confirm, signal }),
+  const report = await withApplication(
+    { settings, dataDir, provider: chooseProvider(settings, options), asOf: options.asOf },
+    (app, signal) => runCycle(app, { confirm: options.confirm, signal }),
   )
   if (options.json === true) printJson(report)
   else printSummary(report, { dataDir, kind: 'run' })
@@ -31,7 +39,9 @@ async function runReal(options: RunOptions, settings: Settings): Promise<void> {
 
 async function runDemo(options: RunOptions, settings: Settings): Promise<void> {
   if (options.bars !== undefined) {
-    throw new VarveError('--demo and --bars exclude each other: demo rows never mix with real ones', { code: 'OPTIONS_CONFLICT' })
+    throw new VarveError('--demo and --bars exclude each other: demo rows never mix with real ones', {
+      code: 'OPTIONS_CONFLICT',
+    })
   }
   const dataDir = dataDirOf(options, true)
   const market = await startDemoMarket(settings)

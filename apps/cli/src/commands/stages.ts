@@ -1,4 +1,10 @@
-import { backfill as backfillUseCase, chooseProvider, gaps as gapsUseCase, retention as retentionUseCase, scan as scanUseCase } from '@varve/application'
+import {
+  backfill as backfillUseCase,
+  chooseProvider,
+  gaps as gapsUseCase,
+  retention as retentionUseCase,
+  scan as scanUseCase,
+} from '@varve/application'
 import { isLayer, type Layer, VarveError } from '@varve/core'
 import { print, printJson, table } from '../output/print.ts'
 import { printSummary } from '../output/summary.ts'
@@ -13,8 +19,9 @@ interface StageOptions extends GlobalOptions {
 export async function scan(options: StageOptions & { readonly confirm?: boolean }): Promise<void> {
   const settings = settingsOf(options)
   const dataDir = dataDirOf(options)
-  const report = await withApplication({ settings, dataDir, provider: chooseProvider(settings, options), asOf: options.asOf }, (app, signal) =>
-    scanUseCase(app, { confirm: options.confirm, signal }),
+  const report = await withApplication(
+    { settings, dataDir, provider: chooseProvider(settings, options), asOf: options.asOf },
+    (app, signal) => scanUseCase(app, { confirm: options.confirm, signal }),
   )
   if (options.json === true) printJson(report)
   else printSummary(report, { dataDir, kind: 'run' })
@@ -26,9 +33,14 @@ export async function backfill(
   const settings = settingsOf(options)
   const dataDir = dataDirOf(options)
   const layer = options.layer === undefined ? undefined : parseLayer(options.layer)
-  const symbols = options.symbols?.split(',').map((symbol) => symbol.trim()).filter((symbol) => symbol !== '')
+  const symbols = options.symbols
+    ?.split(',')
+    .map((symbol) => symbol.trim())
+    .filter((symbol) => symbol !== '')
   if ((layer === undefined) === (symbols === undefined)) {
-    throw new VarveError('name what to backfill: either --layer N or --symbols A,B', { code: 'OPTIONS_CONFLICT' })
+    throw new VarveError('name what to backfill: either --layer N or --symbols A,B', {
+      code: 'OPTIONS_CONFLICT',
+    })
   }
   const report = await withApplication(
     { settings, dataDir, provider: chooseProvider(settings, options), asOf: options.asOf, mustExist: true },
@@ -43,11 +55,15 @@ export async function gaps(options: StageOptions & { readonly heal?: boolean }):
   const dataDir = dataDirOf(options)
   const heal = options.heal === true
   const provider = heal ? chooseProvider(settings, options) : undefined
-  const report = await withApplication({ settings, dataDir, provider, asOf: options.asOf, mustExist: true }, (app, signal) =>
-    gapsUseCase(app, { heal, signal }),
+  const report = await withApplication(
+    { settings, dataDir, provider, asOf: options.asOf, mustExist: true },
+    (app, signal) => gapsUseCase(app, { heal, signal }),
   )
   if (options.json === true) printJson(report)
-  else print(`${report.gaps.detected} sessions missing in ${report.gaps.symbols} symbols, ${report.gaps.healed} healed, ${report.gaps.confirmedEmpty} confirmed empty, ${report.gaps.open} open`)
+  else
+    print(
+      `${report.gaps.detected} sessions missing in ${report.gaps.symbols} symbols, ${report.gaps.healed} healed, ${report.gaps.confirmedEmpty} confirmed empty, ${report.gaps.open} open`,
+    )
 }
 
 export async function retention(options: StageOptions): Promise<void> {
@@ -72,12 +88,18 @@ export async function retention(options: StageOptions): Promise<void> {
 function parseLayer(text: string): Layer {
   const value = Number(text.replace(/^layer/i, ''))
   if (text.trim() !== '' && isLayer(value)) return value
-  throw new VarveError(`"${text}" is not a layer; use 0, 1, 2 or 3`, { code: 'LAYER_UNKNOWN', details: { found: text } })
+  throw new VarveError(`"${text}" is not a layer; use 0, 1, 2 or 3`, {
+    code: 'LAYER_UNKNOWN',
+    details: { found: text },
+  })
 }
 
 function parseDays(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const days = Number(text)
   if (Number.isInteger(days) && days >= 1) return days
-  throw new VarveError(`--days takes a whole number above 0, found "${text}"`, { code: 'OPTION_INVALID', details: { found: text } })
+  throw new VarveError(`--days takes a whole number above 0, found "${text}"`, {
+    code: 'OPTION_INVALID',
+    details: { found: text },
+  })
 }

@@ -1,6 +1,8 @@
 /** One JSON document on standard output; bigints as strings. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item))}\n`)
+  process.stdout.write(
+    `${JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item))}\n`,
+  )
 }
 
 export function print(line = ''): void {
@@ -22,10 +24,15 @@ export function bytes(value: number): string {
 export function table(rows: readonly (readonly (string | number)[])[]): string[] {
   const widths: number[] = []
   const text = rows.map((row) => row.map((cell) => (typeof cell === 'number' ? count(cell) : cell)))
-  for (const row of text) row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)))
+  for (const row of text)
+    row.forEach((cell, column) => (widths[column] = Math.max(widths[column] ?? 0, cell.length)))
   return text.map((row, index) =>
     row
-      .map((cell, column) => (typeof rows[index]![column] === 'number' ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)))
+      .map((cell, column) =>
+        typeof rows[index]![column] === 'number'
+          ? cell.padStart(widths[column]!)
+          : cell.padEnd(widths[column]!),
+      )
       .join('  ')
       .trimEnd(),
   )

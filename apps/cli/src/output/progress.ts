@@ -52,7 +52,10 @@ export function showProgress(): () => void {
 function describe(name: string, done: number, total: number | null, unit: string, seconds: number): string {
   if (done === 0) return `${name} …`
   const rate = seconds > 0 ? done / seconds : 0
-  const share = total === null || total === 0 ? '' : ` of ${total.toLocaleString('en-US')} (${Math.floor((done / total) * 100)} %)`
+  const share =
+    total === null || total === 0
+      ? ''
+      : ` of ${total.toLocaleString('en-US')} (${Math.floor((done / total) * 100)} %)`
   const left = total === null || rate === 0 ? '' : `, ${duration((total - done) / rate)} left`
   return `${name}: ${done.toLocaleString('en-US')}${share} ${unit}, ${Math.round(rate).toLocaleString('en-US')}/s${left}`
 }

@@ -13,5 +13,10 @@ export function exchangeSessions(exchange: string, from: SessionDate, to: Sessio
   const utc = (at: number) => new Date(at).toISOString().replace('.000Z', 'Z')
   return createExchangeCalendar(exchange)
     .sessionsInRange(from, to)
-    .map(({ date, openAt, closeAt, early }) => ({ session: date, openUtc: utc(openAt), closeUtc: utc(closeAt), early }))
+    .map(({ date, openAt, closeAt, early }) => ({
+      session: date,
+      openUtc: utc(openAt),
+      closeUtc: utc(closeAt),
+      early,
+    }))
 }

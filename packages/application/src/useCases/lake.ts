@@ -15,12 +15,18 @@ export interface LakeCompaction {
 }
 
 /** Merges small files, folds corrections in, drops what has expired, and deletes files nobody needs any more. */
-export async function compactLake(app: Application, options: { readonly signal?: AbortSignal } = {}): Promise<LakeCompaction[]> {
+export async function compactLake(
+  app: Application,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<LakeCompaction[]> {
   const { bars } = app.context
   const results: LakeCompaction[] = []
   for (const interval of INTERVALS) {
     if ((await bars.watermark(interval)) === undefined) continue
-    const { filesBefore, filesAfter, rows, bytes } = await bars.compact(interval, { force: true, signal: options.signal })
+    const { filesBefore, filesAfter, rows, bytes } = await bars.compact(interval, {
+      force: true,
+      signal: options.signal,
+    })
     results.push({ interval, filesBefore, filesAfter, rows, bytes })
   }
   await bars.sweep({ graceMs: app.settings.storage.sweepGraceMs })

@@ -40,15 +40,24 @@ export async function status(app: Application): Promise<StatusReport> {
   const companies = await sql.query<{ active: bigint; evaluated: string | null }>(
     'SELECT count(*) FILTER (WHERE is_active) AS active, max(evaluated_on) AS evaluated FROM companies',
   )
-  const series = await sql.query<{ interval: string; source: string; symbols: bigint; watermark: Date | null }>(
+  const series = await sql.query<{
+    interval: string
+    source: string
+    symbols: bigint
+    watermark: Date | null
+  }>(
     `SELECT s.interval, o.provider || '/' || o.feed AS source, count(*) AS symbols, max(w.archived_to) AS watermark
        FROM series s JOIN sources o ON o.id = s.source_id LEFT JOIN watermarks w ON w.interval = s.interval
       GROUP BY 1, 2 ORDER BY 1, 2`,
   )
   const counts = await context.quarantine.counts(sql)
   const byRule = (severity: 'error' | 'warning') =>
-    Object.fromEntries(counts.filter((item) => item.severity === severity).map((item) => [item.rule, item.count]))
-  const events = await sql.query<{ type: string; count: bigint }>('SELECT type, count(*) AS count FROM events GROUP BY 1 ORDER BY 1')
+    Object.fromEntries(
+      counts.filter((item) => item.severity === severity).map((item) => [item.rule, item.count]),
+    )
+  const events = await sql.query<{ type: string; count: bigint }>(
+    'SELECT type, count(*) AS count FROM events GROUP BY 1 ORDER BY 1',
+  )
   return {
     asOf: app.asOf,
     dataDir: app.locations.dataDir,
@@ -82,7 +91,13 @@ export interface WhyReport {
   readonly evaluatedOn: SessionDate | null
   readonly liquidityScore: number | null
   readonly reasons: Reasons | null
-  readonly held: readonly { readonly interval: string; readonly source: string; readonly from: string; readonly to: string; readonly state: string }[]
+  readonly held: readonly {
+    readonly interval: string
+    readonly source: string
+    readonly from: string
+    readonly to: string
+    readonly state: string
+  }[]
   readonly history: readonly { readonly type: string; readonly at: string; readonly data: unknown }[]
 }
 
@@ -95,7 +110,13 @@ export async function why(app: Application, symbol: string): Promise<WhyReport> 
   const { context } = app
   const [company] = await context.companies.load(context.sql, [symbol])
   if (company === undefined) throw unknownSymbol([symbol])
-  const coverage = await context.sql.query<{ interval: string; source: string; from: string; to: string; state: string }>(
+  const coverage = await context.sql.query<{
+    interval: string
+    source: string
+    from: string
+    to: string
+    state: string
+  }>(
     `SELECT coalesce(interval, '') AS interval, source, from_date AS "from", to_date AS "to", state
        FROM coverage WHERE symbol = $1 ORDER BY 1, 2, 3`,
     [symbol],
@@ -152,12 +173,18 @@ export interface BarRow {
 export async function bars(app: Application, options: BarsOptions): Promise<BarRow[]> {
   const { context } = app
   const { symbol, interval } = options
-  const start = (date: SessionDate) => (interval === '1d' ? dayNumber(date) * DAY_MS : context.calendar.midnightOf(date))
+  const start = (date: SessionDate) =>
+    interval === '1d' ? dayNumber(date) * DAY_MS : context.calendar.midnightOf(date)
   const from = options.from === undefined ? -8.64e14 : start(options.from)
   const to = options.to === undefined ? 8.64e14 : start(dayOf(dayNumber(options.to) + 1))
   const rows: BarRow[] = []
   const [provider, ...feed] = options.source?.split('/') ?? []
-  const source = provider === undefined ? undefined : feed.length === 0 ? provider : await exactSource(app, provider, feed.join('/'))
+  const source =
+    provider === undefined
+      ? undefined
+      : feed.length === 0
+        ? provider
+        : await exactSource(app, provider, feed.join('/'))
   for await (const batch of context.bars.read({ interval, symbols: [symbol], from, to, source })) {
     for (let row = 0; row < batch.length; row++) {
       const bar = barAt(batch, row)
@@ -185,7 +212,12 @@ async function exactSource(app: Application, provider: string, feed: string) {
   return { provider, feed, adjustment: rows[0]?.adjustment ?? ('raw' as const) }
 }
 
-async function suspectRows(app: Application, options: BarsOptions, from: number, to: number): Promise<BarRow[]> {
+async function suspectRows(
+  app: Application,
+  options: BarsOptions,
+  from: number,
+  to: number,
+): Promise<BarRow[]> {
   const text = (value: bigint | null) => (value === null ? null : formatScaled(value))
   const found = await app.context.quarantine.load(app.context.sql, {
     symbols: [options.symbol],

@@ -25,7 +25,9 @@ export async function run(app: Application, options: RunUseCaseOptions = {}): Pr
 
 /** Layers move with time; judging an older session over a newer one would rewrite history. */
 export async function refuseOlderSession({ context, asOf }: Application): Promise<void> {
-  const { rows } = await context.sql.query<{ latest: string | null }>('SELECT max(evaluated_on) AS latest FROM companies')
+  const { rows } = await context.sql.query<{ latest: string | null }>(
+    'SELECT max(evaluated_on) AS latest FROM companies',
+  )
   const latest = rows[0]?.latest ?? null
   if (latest !== null && latest > asOf) {
     throw new VarveError(

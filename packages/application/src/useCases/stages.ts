@@ -21,7 +21,10 @@ import type { Application } from '../openApplication.ts'
 import { refuseOlderSession } from './run.ts'
 
 /** Lists, refreshes and judges, without fetching what the changes ask for. */
-export async function scan(app: Application, options: { readonly confirm?: boolean; readonly signal?: AbortSignal } = {}): Promise<RunReport> {
+export async function scan(
+  app: Application,
+  options: { readonly confirm?: boolean; readonly signal?: AbortSignal } = {},
+): Promise<RunReport> {
   const { context, asOf } = app
   const startedMs = context.clock.monotonicMs()
   await refuseOlderSession(app)
@@ -51,9 +54,13 @@ export async function backfill(app: Application, options: BackfillOptions): Prom
   const startedMs = context.clock.monotonicMs()
   const tally = new Tally()
   const companies = await context.companies.load(context.sql, options.symbols)
-  const unknown = (options.symbols ?? []).filter((symbol) => !companies.some((company) => company.symbol === symbol))
+  const unknown = (options.symbols ?? []).filter(
+    (symbol) => !companies.some((company) => company.symbol === symbol),
+  )
   if (unknown.length > 0) throw unknownSymbol(unknown)
-  const chosen = companies.filter((company) => options.layer === undefined || (company.layer ?? -1) >= options.layer)
+  const chosen = companies.filter(
+    (company) => options.layer === undefined || (company.layer ?? -1) >= options.layer,
+  )
   const wishes: BackfillWish[] = chosen.flatMap(({ symbol, layer }) =>
     needsOf(context.retention, layer ?? 0).flatMap((need) => {
       const served = context.provider?.capabilities.bars.some((entry) => entry.interval === need.interval)
@@ -66,7 +73,15 @@ export async function backfill(app: Application, options: BackfillOptions): Prom
         to: asOf,
       }
       const causationId = `command|${asOf}|${range.from}`
-      const job = { symbol, dataType: 'bars' as const, interval: need.interval, ...range, layer, sessions: [], causationId }
+      const job = {
+        symbol,
+        dataType: 'bars' as const,
+        interval: need.interval,
+        ...range,
+        layer,
+        sessions: [],
+        causationId,
+      }
       return [
         {
           job: { ...job, reason: options.days === undefined ? ('layer' as const) : ('range' as const) },
@@ -84,7 +99,10 @@ export async function backfill(app: Application, options: BackfillOptions): Prom
 }
 
 /** Looks for gaps in everything held; with `heal`, fetches what is missing where there is a provider to ask. */
-export async function gaps(app: Application, options: { readonly heal: boolean; readonly signal?: AbortSignal }): Promise<RunReport> {
+export async function gaps(
+  app: Application,
+  options: { readonly heal: boolean; readonly signal?: AbortSignal },
+): Promise<RunReport> {
   const { context, asOf } = app
   const startedMs = context.clock.monotonicMs()
   const tally = new Tally()
@@ -92,7 +110,12 @@ export async function gaps(app: Application, options: { readonly heal: boolean; 
     await healGaps(context, asOf, tally, options.signal)
     return buildReport(context, { asOf, tally, startedMs })
   }
-  const { rows } = await context.sql.query<{ interval: string; provider: string; feed: string; adjustment: string }>(
+  const { rows } = await context.sql.query<{
+    interval: string
+    provider: string
+    feed: string
+    adjustment: string
+  }>(
     'SELECT DISTINCT s.interval, o.provider, o.feed, o.adjustment FROM series s JOIN sources o ON o.id = s.source_id ORDER BY 1, 2, 3, 4',
   )
   for (const { interval, ...source } of rows) {
@@ -111,7 +134,10 @@ export async function gaps(app: Application, options: { readonly heal: boolean; 
 }
 
 /** Applies the retention policy as of the session. */
-export async function retention(app: Application, options: { readonly signal?: AbortSignal } = {}): Promise<{
+export async function retention(
+  app: Application,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<{
   readonly asOf: SessionDate
   readonly intervals: Awaited<ReturnType<typeof retainBars>>
 }> {

@@ -8,5 +8,8 @@ export interface LockHandle extends AsyncDisposable {
 /** Mutual exclusion across processes. */
 export interface Lock {
   /** Waits up to `waitMs` for the lock. @throws `LOCK_TIMEOUT` */
-  acquire(name: string, options?: { readonly waitMs?: number; readonly signal?: AbortSignal }): Promise<LockHandle>
+  acquire(
+    name: string,
+    options?: { readonly waitMs?: number; readonly signal?: AbortSignal },
+  ): Promise<LockHandle>
 }

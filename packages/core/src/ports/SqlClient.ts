@@ -32,7 +32,11 @@ export interface SqlTx {
   /** Several statements without parameters. */
   exec(text: string): Promise<void>
   /** Feeds `COPY … FROM STDIN`; returns the number of rows. */
-  copyIn(text: string, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>, options?: CopyInOptions): Promise<number>
+  copyIn(
+    text: string,
+    chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    options?: CopyInOptions,
+  ): Promise<number>
   /** Streams the output of `COPY … TO STDOUT`. Must be read to its end or returned from. */
   copyOut(text: string): AsyncIterable<Uint8Array>
 }

@@ -7,7 +7,8 @@ import { registerFiles } from './lakeCatalog.ts'
 import type { StoreContext } from './options.ts'
 import { type StagedRows, staleError } from './stage.ts'
 
-const BAR_COPY = 'COPY bars (series_id, ts, open, high, low, close, volume) FROM STDIN (FORMAT binary)'
+/** Takes what `encodeBarCopy` makes. */
+export const BAR_COPY = 'COPY bars (series_id, ts, open, high, low, close, volume) FROM STDIN (FORMAT binary)'
 const BAR_ROWS = `unnest($1::int[], $2::timestamptz[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[])
   AS n(series_id, ts, open, high, low, close, volume)`
 

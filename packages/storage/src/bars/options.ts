@@ -25,7 +25,7 @@ export interface BarStoreOptions {
   readonly footerBytes?: number
   /** Series whose hot rows are deleted in one transaction. @defaultValue 500 */
   readonly deleteSeries?: number
-  /** Times retention copies without holding loads off before it holds them off for the last try. @defaultValue 3 */
+  /** Times retention copies, the last one holding loads off. @defaultValue 3 */
   readonly archiveAttempts?: number
   /** How long dropping an empty partition waits for readers before it is left for the next run. @defaultValue 2000 */
   readonly dropLockTimeoutMs?: number

@@ -1,19 +1,14 @@
 import { type Interval, publish } from '@varve/core'
 import type { BarRetentionPolicy, RetentionResult } from '../BarStore.ts'
 import { dropAbandonedPartitions } from '../hot/partitions.ts'
-import { toBarSource } from '../sources.ts'
 import { archiveBars, loadWatermark } from './archive.ts'
 import type { BarColumns } from './BarColumns.ts'
 import { MIN_TIME, clampTime } from './instants.ts'
 import { type StoreContext, chunkSize, chunksOf } from './options.ts'
 import { readSeries } from './readSeries.ts'
+import { restoreHot } from './restore.ts'
 import type { SeriesRef } from './seriesCatalog.ts'
-
-interface TieredSeries extends SeriesRef {
-  readonly hotFrom: number
-  readonly hotCleanedTo: number
-  readonly coldFrom: number | null
-}
+import { loadTiers } from './tiers.ts'
 
 /** Moves bars hot → cold → gone. See `BarStore.retain`. */
 export async function retainBars(
@@ -25,13 +20,16 @@ export async function retainBars(
   const archived = await archiveBars(context, interval, clampTime(policy.archiveTo), signal)
   await raiseHotFrom(context, policy)
   const hotDeleted = await deleteBelowHotFrom(context, interval, signal)
+  // Before anything expires: expiry goes no further than the hot start.
+  const hotRestored = await restoreHot(context, policy, signal)
   const coldExpired = await raiseColdFrom(context, policy, signal)
-  const result = { ...archived, hotDeleted, coldExpired }
+  const result = { ...archived, hotDeleted, hotRestored, coldExpired }
   publish('retention', () => ({
     interval,
     asOf: policy.asOf,
     archivedRows: result.archivedRows,
     deletedRows: result.hotDeleted,
+    restoredRows: result.hotRestored,
     expiredRows: result.coldExpired,
     files: result.files,
     bytes: result.bytes,
@@ -39,39 +37,11 @@ export async function retainBars(
   return result
 }
 
-async function loadTiers(context: StoreContext, interval: Interval): Promise<TieredSeries[]> {
-  const { rows } = await context.sql.query<{
-    id: number
-    symbol: string
-    source_id: number
-    provider: string
-    feed: string
-    adjustment: string
-    hot_from: Date
-    hot_cleaned_to: Date
-    cold_from: Date | null
-  }>(
-    `SELECT s.id, s.symbol, s.source_id, o.provider, o.feed, o.adjustment, s.hot_from, s.hot_cleaned_to, s.cold_from
-     FROM series s JOIN sources o ON o.id = s.source_id WHERE s.interval = $1
-     ORDER BY s.source_id, s.symbol`,
-    [interval],
-  )
-  return rows.map((row) => ({
-    id: row.id,
-    symbol: row.symbol,
-    sourceId: row.source_id,
-    source: toBarSource(row),
-    hotFrom: row.hot_from.getTime(),
-    hotCleanedTo: row.hot_cleaned_to.getTime(),
-    coldFrom: row.cold_from?.getTime() ?? null,
-  }))
-}
-
 /** From here on reads take the rows below from the lake; what is left of them in Postgres is deleted afterwards. */
 async function raiseHotFrom(context: StoreContext, policy: BarRetentionPolicy): Promise<void> {
   const watermark = await loadWatermark(context.sql, policy.interval)
   if (watermark === undefined) return
-  const wanted = (await loadTiers(context, policy.interval))
+  const wanted = (await loadTiers(context.sql, policy.interval))
     .map((series) => ({
       id: series.id,
       now: series.hotFrom,
@@ -97,7 +67,7 @@ async function deleteBelowHotFrom(
   interval: Interval,
   signal: AbortSignal | undefined,
 ): Promise<number> {
-  const pending = (await loadTiers(context, interval)).filter(
+  const pending = (await loadTiers(context.sql, interval)).filter(
     (series) => series.hotCleanedTo < series.hotFrom,
   )
   if (pending.length === 0) return 0
@@ -126,7 +96,7 @@ async function raiseColdFrom(
   policy: BarRetentionPolicy,
   signal: AbortSignal | undefined,
 ): Promise<number> {
-  const raised = (await loadTiers(context, policy.interval)).flatMap((series) => {
+  const raised = (await loadTiers(context.sql, policy.interval)).flatMap((series) => {
     const asked = policy.coldFrom(series.symbol, series.source)
     if (asked === null) return []
     const to = Math.min(series.hotFrom, clampTime(asked))
@@ -140,9 +110,10 @@ async function raiseColdFrom(
     await context.sql.tx(async (tx) => {
       await tx.query('SELECT FROM series WHERE id = ANY($1::int[]) ORDER BY id FOR NO KEY UPDATE', [ids])
       await tx.query(
-        `UPDATE series s SET cold_from = n.cold_from, revision = revision + 1
+        // The hot start may have been lowered meanwhile.
+        `UPDATE series s SET cold_from = least(n.cold_from, s.hot_from), revision = revision + 1
          FROM unnest($1::int[], $2::timestamptz[]) AS n(id, cold_from)
-         WHERE s.id = n.id AND (s.cold_from IS NULL OR s.cold_from < n.cold_from)`,
+         WHERE s.id = n.id AND (s.cold_from IS NULL OR s.cold_from < least(n.cold_from, s.hot_from))`,
         [part.map((entry) => entry.series.id), part.map((entry) => new Date(entry.to))],
       )
     })

@@ -1,9 +1,9 @@
 import { type BarBatch, type BarSource, type Interval, type SqlTx, VarveError } from '@varve/core'
 import type { StageOptions, StagePlan, StagedBars } from '../BarStore.ts'
-import { ensurePartitions, monthOf } from '../hot/partitions.ts'
+import { ensurePartitions, monthsOf } from '../hot/partitions.ts'
 import { type LakeFileContent, barFilePath, createBarFileWriter } from '../lake/parquetWriter.ts'
 import { ensureSources, sourceName } from '../sources.ts'
-import { BarColumns, sameValues } from './BarColumns.ts'
+import { type BarColumns, sameValues } from './BarColumns.ts'
 import { distinctBars } from './distinctBars.ts'
 import { clampTime } from './instants.ts'
 import { type StoreContext, chunkSize } from './options.ts'
@@ -62,7 +62,7 @@ export async function stageBars(
 
   const parts = split.finish()
   const writeFile = parts.coldNew.length >= context.minDeltaRows
-  await ensurePartitions(sql, monthsOf(rows, parts.hotNew))
+  await ensurePartitions(sql, monthsOf(rows.time, parts.hotNew))
   options.signal?.throwIfAborted()
   const file = writeFile
     ? await writeDelta(context, interval, source, symbols, seriesIds, rows, parts.coldNew)
@@ -200,21 +200,6 @@ function timeRange(rows: BarColumns, start: number, end: number): { from: number
     to = Math.max(to, rows.time[row]!)
   }
   return { from, to: to + 1 }
-}
-
-function monthsOf(rows: BarColumns, wanted: Int32Array): Set<number> {
-  const months = new Set<number>()
-  let lastStart = 0
-  let lastEnd = 0
-  for (const row of wanted) {
-    const time = rows.time[row]!
-    if (time >= lastStart && time < lastEnd) continue
-    const month = monthOf(time)
-    months.add(month)
-    lastStart = Date.UTC(Math.floor(month / 12), month % 12, 1)
-    lastEnd = Date.UTC(Math.floor(month / 12), (month % 12) + 1, 1)
-  }
-  return months
 }
 
 /** Sorts rows into what is new, changed and unchanged, hot and cold. */

@@ -1,4 +1,4 @@
-import { type SqlClient, type SqlTx, VarveError, isVarveError } from '@varve/core'
+import { type SqlClient, type SqlTx, type VarveError, isVarveError } from '@varve/core'
 
 /** Held while partitions of `bars` are made or dropped. */
 const PARTITION_LOCK = 8241953018
@@ -14,6 +14,21 @@ export function monthOf(time: number): number {
 /** First instant of a month. */
 export function monthStart(month: number): number {
   return Date.UTC(Math.floor(month / 12), month % 12, 1)
+}
+
+/** Months some rows fall into. */
+export function monthsOf(time: Float64Array, rows: Int32Array): Set<number> {
+  const months = new Set<number>()
+  let start = 0
+  let end = 0
+  for (const row of rows) {
+    if (time[row]! >= start && time[row]! < end) continue
+    const month = monthOf(time[row]!)
+    months.add(month)
+    start = monthStart(month)
+    end = monthStart(month + 1)
+  }
+  return months
 }
 
 function partitionName(month: number): string {

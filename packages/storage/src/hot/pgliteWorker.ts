@@ -1,6 +1,9 @@
 /** Runs PGlite in a thread of its own, so that a long statement never blocks the program's event loop. */
 import { PGlite, type Results } from '@electric-sql/pglite'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
+import { readEmptyDatabase, unpackEmptyDatabase } from './emptyDatabase.ts'
 import type {
   SqlValue,
   WorkerAnswer,
@@ -24,8 +27,14 @@ const PIECE_BYTES = 1 << 20
 let database: PGlite | undefined
 
 async function open(): Promise<WorkerAnswer> {
-  // The directory's FORMAT file says whether initdb went through, so it need not wait for the disk.
-  const opened = await PGlite.create(folder, { initDbStartParams: ['--no-sync'], parsers: SQL_PARSERS })
+  const loadDataDir = folder === undefined ? await readEmptyDatabase() : undefined
+  // The directory's FORMAT file says whether the database was made whole, so this need not wait for the disk.
+  if (folder !== undefined && !existsSync(join(folder, 'PG_VERSION'))) await unpackEmptyDatabase(folder)
+  const opened = await PGlite.create(folder, {
+    initDbStartParams: ['--no-sync'],
+    parsers: SQL_PARSERS,
+    ...(loadDataDir === undefined ? {} : { loadDataDir }),
+  })
   // PGlite adds parsers for the array types it finds; every value must go through ours.
   for (const key of Object.keys(opened.parsers)) {
     if (/^\d+$/.test(key) && !(key in SQL_PARSERS)) Reflect.deleteProperty(opened.parsers, key)

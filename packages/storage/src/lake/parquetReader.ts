@@ -7,7 +7,7 @@ import {
   parquetRead,
 } from 'hyparquet'
 import { zstdDecompressSync } from 'node:zlib'
-import { BarColumns, setSafeInteger } from '../bars/BarColumns.ts'
+import { type BarColumns, setSafeInteger } from '../bars/BarColumns.ts'
 import type { LakeFiles } from './LakeFiles.ts'
 import { LAKE_FORMAT, VALUE_NAMES, stripSchema } from './parquetSchema.ts'
 
@@ -200,7 +200,7 @@ async function readGroup(
 
 function joined(parts: readonly DecodedArray[]): DecodedArray {
   const all: unknown[] = []
-  for (const part of parts) for (let index = 0; index < part.length; index++) all.push(part[index])
+  for (const part of parts) for (const value of part) all.push(value)
   return all
 }
 
