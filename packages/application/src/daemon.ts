@@ -89,8 +89,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       state.phase = 'stopping'
       logger.info('stopping')
       abort.abort(new VarveError('the daemon is stopping', { code: 'STOPPING' }))
-      const late = clock.sleep(settings.shutdownMs).then(() => 'late' as const)
+      // The wait is called off as soon as the work has ended; a timer left behind would keep the process alive.
+      const patience = new AbortController()
+      const late = clock.sleep(settings.shutdownMs, { signal: patience.signal }).then(
+        () => 'late' as const,
+        () => 'in time' as const,
+      )
       if ((await Promise.race([work, late])) === 'late') logger.warn('work in progress did not end in time')
+      patience.abort()
       await server.close()
       await app.close()
       metrics.close()

@@ -3,7 +3,7 @@ export type { Application, Locations, OpenApplicationOptions } from './openAppli
 export { loadSettings, writeDefaultConfig } from './loadSettings.ts'
 export { ALLOWED_VARIABLES, SECTIONS } from './settings.ts'
 export type { Settings } from './settings.ts'
-export { chooseProvider, configuredProvider, fileProvider, sourceNameOf } from './market.ts'
+export { checkFiles, chooseProvider, configuredProvider, fileProvider, sourceNameOf } from './market.ts'
 export { DEMO_AS_OF, DEMO_PROVIDER, refuseMixing, startDemoMarket } from './demo.ts'
 export type { DemoMarket } from './demo.ts'
 export { startDaemon } from './daemon.ts'

@@ -1,7 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { basename } from 'node:path'
-import type { Clock, Interval, SessionCalendar } from '@varve/core'
-import { VarveError } from '@varve/core'
+import { createExchangeCalendar } from '@varve/calendar'
+import { type Clock, type Interval, type SessionCalendar, systemClock, VarveError } from '@varve/core'
 import {
   createFileProvider,
   createPolygonProvider,
@@ -107,4 +107,22 @@ export function chooseProvider(
     )
   }
   return provider
+}
+
+/**
+ * Reads the beginning of each file, so that a file without the needed columns is refused before anything is opened.
+ *
+ * @throws `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `FILE_COLUMNS_MISSING`
+ */
+export async function checkFiles(
+  files: readonly string[],
+  settings: Settings,
+  options: { readonly interval: Interval },
+): Promise<void> {
+  const open = files.map((file) => fileProvider([file], settings, options))
+  const parts = { calendar: createExchangeCalendar(settings.pipeline.exchange), clock: systemClock }
+  for (const create of open) {
+    await using file = create(parts)
+    for await (const _chunk of file.scan({ chunkRows: 1 })) break
+  }
 }

@@ -72,7 +72,7 @@ export interface Application extends AsyncDisposable {
  * Builds the whole object graph: database, stores, events, jobs, provider. Opens the database and brings its schema
  * up to date.
  *
- * @throws `DATA_DIR_NOT_WRITABLE`, `DIRECTORY_LOCKED`, `DATABASE_UNREACHABLE`, `DATE_INVALID`
+ * @throws `LISTING_EMPTY`, `DATA_DIR_NOT_WRITABLE`, `DIRECTORY_LOCKED`, `DATABASE_UNREACHABLE`, `DATE_INVALID`
  */
 export async function openApplication(options: OpenApplicationOptions): Promise<Application> {
   const { settings } = options
@@ -90,6 +90,7 @@ export async function openApplication(options: OpenApplicationOptions): Promise<
     const { asOf, fixed: fixedAsOf } = await resolveAsOf(options.asOf, provider, calendar)
     const clock = clockAt(calendar, asOf)
     if (options.mustExist === true) refuseEmpty(options, locations)
+    if (provider?.lastSession !== undefined) await refuseNothing(provider, asOf)
     makeWritable(locations.dataDir)
     sql = openDatabase(options, locations)
     await applyMigrations(sql, [...storageMigrations, ...eventsMigrations])
@@ -186,6 +187,16 @@ function makeWritable(directory: string): void {
       { code: 'DATA_DIR_NOT_WRITABLE', cause, details: { directory } },
     )
   }
+}
+
+/** Files are looked at before anything is created: columns they lack, or a date they know nothing of, end it here. */
+async function refuseNothing(provider: MarketDataProvider, asOf: SessionDate): Promise<void> {
+  if ((await provider.listings({ asOf })).length > 0) return
+  const last = await provider.lastSession?.()
+  throw new VarveError(
+    `${provider.name} lists no symbol at ${asOf}; check the date against the data${last === null || last === undefined ? '' : `, which ends on ${last}`}`,
+    { code: 'LISTING_EMPTY', details: { provider: provider.name, asOf, last: last ?? null } },
+  )
 }
 
 /** The session asked for, or the last before it; without a wish the provider's last, or the last that has closed. */

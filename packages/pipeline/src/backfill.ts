@@ -72,7 +72,9 @@ async function workInterval(
   const layers = new Map<string, Layer | null>(companies.map((company) => [company.symbol, company.layer]))
   const held = await coveredRanges(ctx, interval, source, symbols)
   const tasks = jobs.map((job) => settle(ctx, job, layers, held, asOf))
-  const needs: FetchNeed[] = tasks.flatMap((task) => task.needs.map((range) => ({ symbol: task.data.symbol, range })))
+  const needs: FetchNeed[] = tasks.flatMap((task) =>
+    task.needs.map((range) => ({ symbol: task.data.symbol, range })),
+  )
   // An empty answer for a symbol of which nothing is held is believed only when a later attempt gets it again.
   const trusted = new Set(
     tasks
@@ -116,7 +118,12 @@ async function workInterval(
       pending.push(...completedEvents(done, fetched, occurredAt))
       pending.push(...(await healOutcome(ctx, tx, done, validated, asOf)))
       await ctx.events.append(tx, pending)
-      if (done.length > 0) await ctx.jobs.complete(tx, BACKFILL_QUEUE, done.map((task) => task.job))
+      if (done.length > 0)
+        await ctx.jobs.complete(
+          tx,
+          BACKFILL_QUEUE,
+          done.map((task) => task.job),
+        )
     },
   )
   tally.load(loaded)
@@ -149,8 +156,10 @@ function settle(
   // The layer may have risen since the job was queued, and a wider wish may have coalesced into this job.
   const layer = layers.get(data.symbol) ?? data.layer
   const need = layer === null ? undefined : barsNeed(ctx.retention, layer, data.interval)
-  const depth = need === undefined ? data.from : depthStart(need, asOf, lookbackSessions(ctx.universe), ctx.calendar)
-  const limit = ctx.provider?.capabilities.bars.find((entry) => entry.interval === data.interval)?.historyDays ?? null
+  const depth =
+    need === undefined ? data.from : depthStart(need, asOf, lookbackSessions(ctx.universe), ctx.calendar)
+  const limit =
+    ctx.provider?.capabilities.bars.find((entry) => entry.interval === data.interval)?.historyDays ?? null
   const reach = limit === null ? depth : maxDate(depth, addDays(asOf, -limit))
   const range = { from: minDate(data.from, reach), to: maxDate(data.to, asOf) }
   const needs = subtractRanges(range, held.get(data.symbol) ?? []).flatMap((part) => {
@@ -165,7 +174,9 @@ const maxDate = (a: SessionDate, b: SessionDate) => (a > b ? a : b)
 
 /** Two jobs of a batch may ask for the same symbol and range; it is fetched once. */
 function mergeNeeds(needs: readonly FetchNeed[]): FetchNeed[] {
-  return [...new Map(needs.map((need) => [`${need.symbol}|${need.range.from}|${need.range.to}`, need])).values()]
+  return [
+    ...new Map(needs.map((need) => [`${need.symbol}|${need.range.from}|${need.range.to}`, need])).values(),
+  ]
 }
 
 /** What the fetch proves, for the series whose ranges were asked for as such. */
@@ -181,18 +192,17 @@ function coverageNotes(believed: readonly BackfillTask[], fetched: ProvenBars): 
   })
 }
 
-function completedEvents(
-  done: readonly BackfillTask[],
-  fetched: ProvenBars,
-  occurredAt: number,
-): NewEvent[] {
+function completedEvents(done: readonly BackfillTask[], fetched: ProvenBars, occurredAt: number): NewEvent[] {
   const rows = new Map<string, number>()
   const { batch } = fetched
   for (let row = 0; row < batch.length; row++) {
     const symbol = batch.symbols[batch.symbolIndex[row]!]!
     rows.set(symbol, (rows.get(symbol) ?? 0) + 1)
   }
-  const partial = new Set([...fetched.empty, ...fetched.proofs.flatMap(({ symbol, state }) => (state === 'partial' ? symbol : []))])
+  const partial = new Set([
+    ...fetched.empty,
+    ...fetched.proofs.flatMap(({ symbol, state }) => (state === 'partial' ? symbol : [])),
+  ])
   return done.map(({ data, range }) => ({
     id: uuidFromName(`BackfillCompleted|${data.causationId}|${backfillKey(data)}`),
     type: 'BackfillCompleted',

@@ -52,7 +52,9 @@ export async function fetchTwice(
   const first = await fetchBars(input)
   const needs = [...extentsOf(first, interval, calendar)].flatMap(([symbol, extents]) =>
     input.lookAgain(symbol, first.empty.has(symbol))
-      ? extents.flatMap((extent) => partsOf(extent, interval, calendar).open.map((range) => ({ symbol, range })))
+      ? extents.flatMap((extent) =>
+          partsOf(extent, interval, calendar).open.map((range) => ({ symbol, range })),
+        )
       : [],
   )
   if (needs.length === 0) return { ...first, proofs: prove(first, undefined, interval, calendar, asOf) }
@@ -61,14 +63,21 @@ export async function fetchTwice(
     ...first,
     batch: concatBarBatches(interval, input.provider.source, [first.batch, second.batch]),
     rejected: [...first.rejected, ...second.rejected],
-    empty: new Set([...first.empty].filter((symbol) => !second.answered.has(symbol) || second.empty.has(symbol))),
+    empty: new Set(
+      [...first.empty].filter((symbol) => !second.answered.has(symbol) || second.empty.has(symbol)),
+    ),
     calls: first.calls + second.calls,
   }
   return { ...both, proofs: prove(both, second, interval, calendar, asOf) }
 }
 
-function extentsOf(fetched: FetchedBars, interval: Interval, calendar: SessionCalendar): Map<string, Extent[]> {
-  const startOf = (date: SessionDate) => (interval === '1d' ? dayNumber(date) * DAY_MS : calendar.midnightOf(date))
+function extentsOf(
+  fetched: FetchedBars,
+  interval: Interval,
+  calendar: SessionCalendar,
+): Map<string, Extent[]> {
+  const startOf = (date: SessionDate) =>
+    interval === '1d' ? dayNumber(date) * DAY_MS : calendar.midnightOf(date)
   const found = new Map<string, Extent[]>()
   for (const [symbol, ranges] of fetched.answered) {
     found.set(
@@ -92,7 +101,8 @@ function extentsOf(fetched: FetchedBars, interval: Interval, calendar: SessionCa
   const { batch } = fetched
   const bySymbol = batch.symbols.map((symbol) => found.get(symbol))
   for (let row = 0; row < batch.length; row++) note(bySymbol[batch.symbolIndex[row]!], batch.time[row]!)
-  for (const row of fetched.rejected) if (row.symbol !== null && row.time !== null) note(found.get(row.symbol), row.time)
+  for (const row of fetched.rejected)
+    if (row.symbol !== null && row.time !== null) note(found.get(row.symbol), row.time)
   return found
 }
 
@@ -136,8 +146,10 @@ function prove(
       if (complete !== undefined) proofs.push({ symbol, range: complete, state: 'complete' })
       for (const { from, to } of open) {
         const before = to < asOf ? to : addDays(asOf, -1)
-        if (from <= before) proofs.push({ symbol, range: { from, to: before }, state: twice ? 'empty_confirmed' : 'partial' })
-        if (to >= asOf) proofs.push({ symbol, range: { from: from > asOf ? from : asOf, to }, state: 'partial' })
+        if (from <= before)
+          proofs.push({ symbol, range: { from, to: before }, state: twice ? 'empty_confirmed' : 'partial' })
+        if (to >= asOf)
+          proofs.push({ symbol, range: { from: from > asOf ? from : asOf, to }, state: 'partial' })
       }
     }
   }

@@ -110,7 +110,7 @@ export async function importFile(
     ),
   )
   const scan = await detectGaps(ctx, { interval, source, asOf: now, heal: false }, tally)
-  await retainBars(ctx, now, { signal })
+  await retainBars(ctx, now, { only: source, signal })
   return { asOf: now, symbols: [...extents.keys()], gaps: { missing: scan.missing, symbols: scan.symbols } }
 }
 

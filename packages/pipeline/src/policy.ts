@@ -12,7 +12,10 @@ import { z } from 'zod'
 const windowSchema = z
   .strictObject({
     hotDays: z.int().min(1).describe('Calendar days kept in Postgres'),
-    coldDays: z.int().min(1).describe('Calendar days kept at all, hot days included; also the depth of a backfill'),
+    coldDays: z
+      .int()
+      .min(1)
+      .describe('Calendar days kept at all, hot days included; also the depth of a backfill'),
   })
   .refine((window) => window.coldDays >= window.hotDays, { message: 'coldDays must not be below hotDays' })
 
@@ -27,14 +30,23 @@ type PerLayer = z.output<typeof perLayerSchema>
 
 const days = (values: readonly (readonly [number, number] | null)[]): PerLayer =>
   Object.fromEntries(
-    values.flatMap((value, layer) => (value === null ? [] : [[String(layer), { hotDays: value[0], coldDays: value[1] }]])),
+    values.flatMap((value, layer) =>
+      value === null ? [] : [[String(layer), { hotDays: value[0], coldDays: value[1] }]],
+    ),
   )
 
 /** What each layer keeps, and for how long, by data type and interval. */
 export const retentionSchema = z.strictObject({
   bars: z
     .strictObject({
-      '1d': perLayerSchema.default(days([[7, 30], [30, 365], [60, 730], [90, 1825]])),
+      '1d': perLayerSchema.default(
+        days([
+          [7, 30],
+          [30, 365],
+          [60, 730],
+          [90, 1825],
+        ]),
+      ),
       '1h': perLayerSchema.default(days([null, [30, 365], [60, 365], [90, 730]])),
       '15m': perLayerSchema.default(days([null, [14, 365], [30, 365], [60, 730]])),
       '5m': perLayerSchema.default(days([null, [14, 365], [30, 365], [60, 730]])),
@@ -43,20 +55,34 @@ export const retentionSchema = z.strictObject({
     })
     .prefault({}),
   news: perLayerSchema.default(days([null, [7, 730], [30, 730], [60, 730]])),
-  corporate_actions: perLayerSchema.default(days([[30, 365], [60, 1825], [90, 3650], [180, 3650]])),
+  corporate_actions: perLayerSchema.default(
+    days([
+      [30, 365],
+      [60, 1825],
+      [90, 3650],
+      [180, 3650],
+    ]),
+  ),
   social_sentiment: perLayerSchema.default(days([null, null, [14, 180], [30, 365]])),
   demotionGraceDays: z
     .int()
     .min(0)
     .default(7)
-    .describe('Days a demoted symbol still keeps what its former layer keeps, so that coming back costs nothing'),
+    .describe(
+      'Days a demoted symbol still keeps what its former layer keeps, so that coming back costs nothing',
+    ),
   imported: z
     .strictObject({
       hotDays: z.int().min(1).default(30).describe('Days of imported series kept in Postgres'),
-      coldDays: z.int().min(1).nullable().default(null).describe('Days of imported series kept at all; null keeps everything'),
+      coldDays: z
+        .int()
+        .min(1)
+        .nullable()
+        .default(null)
+        .describe('Days of imported series kept at all; null keeps everything'),
     })
     .prefault({})
-    .describe('Series loaded with varve import, whatever their symbol\'s layer'),
+    .describe("Series loaded with varve import, whatever their symbol's layer"),
 })
 export type Retention = z.output<typeof retentionSchema>
 

@@ -27,7 +27,10 @@ export async function refreshDaily(
 ): Promise<number> {
   const provider = requireProvider(ctx)
   const source = coverageSource(provider.source)
-  const range: DateRange = { from: lookbackStart(asOf, lookbackSessions(ctx.universe), ctx.calendar), to: asOf }
+  const range: DateRange = {
+    from: lookbackStart(asOf, lookbackSessions(ctx.universe), ctx.calendar),
+    to: asOf,
+  }
   let missing = 0
   let active = 0
   let lastError: unknown
@@ -66,8 +69,10 @@ export async function refreshDaily(
     const notes: CoverageNote[] = fetched.proofs
       .filter((proof) => !fetched.empty.has(proof.symbol) || held.has(proof.symbol))
       .map((proof) => ({ ...proof, interval: '1d', proof: { by: 'refresh' } }))
-    const counts = await commitBars(ctx, { batch: validated.accepted, findings: validated.findings, layers, asOf, signal }, (tx) =>
-      noteCoverage(ctx, tx, source, notes, validated.accepted),
+    const counts = await commitBars(
+      ctx,
+      { batch: validated.accepted, findings: validated.findings, layers, asOf, signal },
+      (tx) => noteCoverage(ctx, tx, source, notes, validated.accepted),
     )
     tally.load(counts)
     missing = new Set([...fetched.failed.keys(), ...fetched.empty]).size

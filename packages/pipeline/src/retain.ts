@@ -1,4 +1,4 @@
-import { addDays, INTERVALS, type Interval, type Layer, type SessionDate } from '@varve/core'
+import { addDays, type BarSource, INTERVALS, type Interval, type Layer, type SessionDate } from '@varve/core'
 import { lookbackSessions } from '@varve/layers'
 import type { EventPosition } from '@varve/events'
 import type { RetentionResult } from '@varve/storage'
@@ -21,8 +21,16 @@ export interface RetainResult extends RetentionResult {
 export async function retainBars(
   ctx: PipelineContext,
   asOf: SessionDate,
-  options: { readonly compact?: boolean; readonly signal?: AbortSignal } = {},
+  options: {
+    readonly compact?: boolean
+    /** Only series of this source; the others stay as they are. */
+    readonly only?: BarSource
+    readonly signal?: AbortSignal
+  } = {},
 ): Promise<RetainResult[]> {
+  const { only } = options
+  const meant = (source: BarSource) =>
+    only === undefined || (source.provider === only.provider && source.feed === only.feed)
   const companies = await ctx.companies.load(ctx.sql)
   const layers = new Map<string, Layer | null>(companies.map((company) => [company.symbol, company.layer]))
   const kept = await withGrace(ctx, asOf, layers)
@@ -35,15 +43,22 @@ export async function retainBars(
         interval,
         asOf: startOf(ctx, interval, asOf),
         archiveTo: Math.max(watermark, startOf(ctx, interval, watermarkDate(ctx, interval, asOf))),
-        hotFrom: (symbol) => startOf(ctx, interval, addDays(asOf, -hotDaysOf(ctx, layers.get(symbol) ?? null, interval))),
+        hotFrom: (symbol, source) => {
+          if (!meant(source)) return Number.NEGATIVE_INFINITY
+          const layer = source.provider === IMPORT_PROVIDER ? null : (layers.get(symbol) ?? null)
+          return startOf(ctx, interval, addDays(asOf, -hotDaysOf(ctx, layer, interval)))
+        },
+        // A symbol that rose a layer gets its older bars back; imported series have no layer to rise in.
+        restore: (_symbol, source) => meant(source) && source.provider !== IMPORT_PROVIDER,
         coldFrom: (symbol, source) => {
+          if (!meant(source)) return null
           const date = coldDate(ctx, interval, asOf, kept.get(symbol), source.provider)
           return date === null ? null : startOf(ctx, interval, date)
         },
       },
       options.signal,
     )
-    await trimCoverage(ctx, interval, asOf, kept)
+    if (only === undefined) await trimCoverage(ctx, interval, asOf, kept)
     if (options.compact !== false) await ctx.bars.compact(interval, { signal: options.signal })
     results.push({ interval, ...result })
   }
@@ -58,7 +73,7 @@ async function withGrace(
 ): Promise<Map<string, Layer | null>> {
   const kept = new Map(layers)
   const from = ctx.calendar.midnightOf(addDays(asOf, 1 - ctx.retention.demotionGraceDays))
-  for (let after: EventPosition | undefined; ; ) {
+  for (let after: EventPosition | undefined; ;) {
     const events = await ctx.events.read({ types: ['SymbolDemoted'], from, after, limit: EVENTS_PER_READ })
     for (const { data } of events) {
       const { symbol, fromLayer } = data as unknown as { readonly symbol: string; readonly fromLayer: Layer }
@@ -96,7 +111,9 @@ async function trimCoverage(
   const held = await ctx.coverage.load(ctx.sql, { dataType: 'bars', interval })
   const trims = held.flatMap(({ symbol, source, from }) => {
     const before = coldDate(ctx, interval, asOf, layers.get(symbol), source.split('/')[0] ?? '')
-    return before === null || from >= before ? [] : [{ symbol, dataType: 'bars' as const, interval, source, before }]
+    return before === null || from >= before
+      ? []
+      : [{ symbol, dataType: 'bars' as const, interval, source, before }]
   })
   if (trims.length > 0) await ctx.sql.tx((tx) => ctx.coverage.trim(tx, trims))
 }

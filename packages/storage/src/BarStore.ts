@@ -68,6 +68,8 @@ export interface BarRetentionPolicy {
    * bars between are copied back from the lake, except those that have expired.
    */
   hotFrom(symbol: string, source: BarSource): number
+  /** Whether a series' hot start may also go back, bringing rows from the lake to Postgres. @defaultValue always */
+  restore?(symbol: string, source: BarSource): boolean
   /** First instant to keep at all; `null` keeps everything. Clamped to the hot start, never lowered. */
   coldFrom(symbol: string, source: BarSource): number | null
 }

@@ -13,7 +13,10 @@ interface Report {
   readonly elapsedMs: number
   readonly barsPerSecond: number
   readonly peakRssMb: number
+  readonly storage: { readonly coldRows: number; readonly coldBytes: number }
 }
+
+type Figure = 'elapsedMs' | 'barsPerSecond' | 'peakRssMb'
 
 /** Whole commands, as a user starts them, on embedded Postgres in a new data directory. */
 export const flow: Bench = async (options) => {
@@ -52,13 +55,23 @@ export const flow: Bench = async (options) => {
     )
     if (!options.quick) {
       const [load] = reports(rounds, [['import', market]])
-      cases.push(...rates(load!, 'varve import, 1,580,708 bars of 6,552 symbols', 50_000))
+      const { coldBytes, coldRows } = load![0]!.storage
+      cases.push(
+        ...rates(load!, 'varve import, 1,580,708 bars of 6,552 symbols', 50_000),
+        bounded(options, {
+          case: 'size of the lake, daily bars of the market',
+          unit: 'bytes/bar',
+          ours: coldBytes / coldRows,
+          better: 'lower',
+          target: 12.6,
+        }),
+      )
     }
   } else skipped.push('varve run: the market data folder is absent')
   return { cases, skipped }
 
   function rates(list: readonly Report[], name: string, target: number): BenchCase[] {
-    const of = (key: keyof Report) => median(list.map((report) => report[key]))
+    const of = (key: Figure) => median(list.map((report) => report[key]))
     return [
       bounded(options, { case: name, unit: 'bars/s', ours: of('barsPerSecond'), better: 'higher', target }),
       bounded(options, {

@@ -1,4 +1,4 @@
-import { fileProvider, importFiles } from '@varve/application'
+import { checkFiles, importFiles } from '@varve/application'
 import { parseInterval, parseSessionDate } from '@varve/core'
 import { printJson } from '../output/print.ts'
 import { printSummary } from '../output/summary.ts'
@@ -15,7 +15,7 @@ export async function importCommand(files: readonly string[], options: ImportCom
   const settings = settingsOf(options)
   const interval = parseInterval(options.interval)
   const asOf = options.asOf === undefined ? undefined : parseSessionDate(options.asOf)
-  fileProvider(files, settings) // refuses missing and unreadable files before anything is opened
+  await checkFiles(files, settings, { interval })
   const dataDir = dataDirOf(options)
   const report = await withApplication({ settings, dataDir, asOf }, (app, signal) =>
     importFiles(app, { files, interval, sourceName: options.source, asOf, signal }),

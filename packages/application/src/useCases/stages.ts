@@ -141,6 +141,7 @@ export async function retention(
   readonly asOf: SessionDate
   readonly intervals: Awaited<ReturnType<typeof retainBars>>
 }> {
+  await refuseOlderSession(app)
   return { asOf: app.asOf, intervals: await retainBars(app.context, app.asOf, { signal: options.signal }) }
 }
 

@@ -52,6 +52,7 @@ export async function restoreHot(
   const watermark = await loadWatermark(context.sql, interval)
   if (watermark === undefined) return 0
   const lowered = (await loadTiers(context.sql, interval)).flatMap((series): Wanted[] => {
+    if (policy.restore?.(series.symbol, series.source) === false) return []
     const wanted = Math.min(watermark, clampTime(policy.hotFrom(series.symbol, series.source)))
     // What has expired stays expired: it is in no file that a reader may use.
     return Math.max(wanted, series.coldFrom ?? MIN_TIME) < series.hotFrom ? [{ ...series, wanted }] : []

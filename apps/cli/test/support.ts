@@ -1,0 +1,72 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createExchangeCalendar } from '@varve/calendar'
+
+export interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Running {
+  readonly child: ChildProcess
+  readonly ended: Promise<Ended>
+  /** What was written to standard error so far. */
+  stderr(): string
+}
+
+/** Last session of the market that {@link writeMarket} writes. */
+export const AS_OF = '2015-06-30'
+const FIRST_DATE = '2015-04-01'
+const POLL_MS = 20
+const PATIENCE_MS = 40_000
+const MAIN = join(import.meta.dirname, '../src/main.ts')
+
+/** Starts `varve` from source as a process of its own, without settings of the environment. */
+export function start(args: readonly string[], cwd: string): Running {
+  const child = spawn(
+    process.execPath,
+    ['--conditions=@varve/source', '--disable-warning=ExperimentalWarning', MAIN, ...args],
+    { cwd, env: { ...process.env, DATABASE_URL: '', POLYGON_API_KEY: '' }, stdio: ['ignore', 'pipe', 'pipe'] },
+  )
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code) => resolve({ code, stdout, stderr }))
+  })
+  return { child, ended, stderr: () => stderr }
+}
+
+/** Runs `varve` to its end. */
+export function varve(args: readonly string[], cwd: string): Promise<Ended> {
+  return start(args, cwd).ended
+}
+
+/** Waits until `look` finds something. */
+export async function until<T>(look: () => T | undefined | Promise<T | undefined>, what: string): Promise<T> {
+  const deadline = Date.now() + PATIENCE_MS
+  while (Date.now() < deadline) {
+    const found = await look()
+    if (found !== undefined) return found
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+  }
+  throw new Error(`waited ${PATIENCE_MS} ms for ${what}`)
+}
+
+/** A quiet market of `count` symbols `SA0`, `SA1`, … with a bar at every session up to {@link AS_OF}. */
+export function writeMarket(path: string, count: number): void {
+  const sessions = createExchangeCalendar().sessionsInRange(FIRST_DATE, AS_OF)
+  const rows = ['symbol,date,open,high,low,close,volume']
+  for (let symbol = 0; symbol < count; symbol++) {
+    sessions.forEach(({ date }, day) => {
+      const cents = 1000 + symbol + (day % 3)
+      const price = (offset: number) => ((cents + offset) / 100).toFixed(2)
+      rows.push(`SA${symbol},${date},${price(0)},${price(50)},${price(-50)},${price(0)},${2_000_000 + 97 * day}`)
+    })
+  }
+  writeFileSync(path, `${rows.join('\n')}\n`)
+}
