@@ -1,10 +1,10 @@
 /** Collects outcomes and ends with the line `N passed, N failed, N skipped`. */
 export interface Checker {
   /** `found` is shown where the check fails. */
-  check(this: void, name: string, holds: boolean, found?: string): void
-  skip(this: void, reason: string): void
+  readonly check: (name: string, holds: boolean, found?: string) => void
+  readonly skip: (reason: string) => void
   /** Prints the closing line and sets the exit code. */
-  finish(this: void): void
+  readonly finish: () => void
 }
 
 export function checker(): Checker {

@@ -16,17 +16,30 @@ export interface EventLine {
 }
 
 export async function eventTotals(app: Application): Promise<EventLine[]> {
-  return (await app.context.sql.query<EventLine>("SELECT id::text AS id, type, data->>'symbol' AS symbol FROM events ORDER BY id")).rows
+  return (
+    await app.context.sql.query<EventLine>(
+      "SELECT id::text AS id, type, data->>'symbol' AS symbol FROM events ORDER BY id",
+    )
+  ).rows
 }
 
 export async function layersOf(app: Application): Promise<Map<string, Layer | null>> {
-  return new Map((await app.context.companies.load(app.context.sql)).map(({ symbol, layer }) => [symbol, layer]))
+  return new Map(
+    (await app.context.companies.load(app.context.sql)).map(({ symbol, layer }) => [symbol, layer]),
+  )
 }
 
 /** Compares what a first run stored with the layers' policy and with the file. */
-export async function checkStore(app: Application, file: string, asOf: SessionDate, check: Checker['check']): Promise<void> {
+export async function checkStore(
+  app: Application,
+  file: string,
+  asOf: SessionDate,
+  check: Checker['check'],
+): Promise<void> {
   const layers = await layersOf(app)
-  const expected = [...layers].flatMap(([symbol, layer]) => (layer === null ? [] : [`${symbol}|bars|1d`])).sort()
+  const expected = [...layers]
+    .flatMap(([symbol, layer]) => (layer === null ? [] : [`${symbol}|bars|1d`]))
+    .sort()
   for (const type of ['BackfillRequested', 'BackfillCompleted']) {
     const { rows } = await app.context.sql.query<{ key: string }>(
       `SELECT concat_ws('|', data->>'symbol', data->>'dataType', data->>'interval') AS key FROM events
@@ -35,7 +48,11 @@ export async function checkStore(app: Application, file: string, asOf: SessionDa
     )
     const found = rows.map(({ key }) => key).sort()
     const same = found.length === expected.length && expected.every((key, index) => found[index] === key)
-    check(`one ${type} per qualified symbol, data type and interval`, same, `${found.length} for ${expected.length} symbols`)
+    check(
+      `one ${type} per qualified symbol, data type and interval`,
+      same,
+      `${found.length} for ${expected.length} symbols`,
+    )
   }
   await checkRows(app, file, asOf, layers, check)
 }
@@ -64,7 +81,13 @@ async function checkRows(
   for await (const batch of context.bars.read({ interval: '1d', from: -8.64e14, to: 8.64e14 })) {
     for (let row = 0; row < batch.length; row++) {
       const key = `${batch.symbols[batch.symbolIndex[row]!]!}|${batch.time[row]! / DAY_MS}`
-      stored.set(key, [batch.open[row]!, batch.high[row]!, batch.low[row]!, batch.close[row]!, batch.volume[row]!])
+      stored.set(key, [
+        batch.open[row]!,
+        batch.high[row]!,
+        batch.low[row]!,
+        batch.close[row]!,
+        batch.volume[row]!,
+      ])
     }
   }
   const suspect = new Set<string>()
@@ -85,8 +108,15 @@ async function checkRows(
     stored.delete(key)
   }
   const show = (keys: readonly string[]) =>
-    `${keys.length}: ${keys.slice(0, SHOWN).map((key) => key.replace(/\d+$/, (day) => dayOf(Number(day)))).join(', ')}`
-  check('every row of the file within the depth of its layer is stored or suspect', absent.length === 0, show(absent))
+    `${keys.length}: ${keys
+      .slice(0, SHOWN)
+      .map((key) => key.replace(/\d+$/, (day) => dayOf(Number(day))))
+      .join(', ')}`
+  check(
+    'every row of the file within the depth of its layer is stored or suspect',
+    absent.length === 0,
+    show(absent),
+  )
   check('every stored row equals the file to the last digit', different.length === 0, show(different))
   const left = [...stored.keys()]
   const deeper = left.filter((key) => Number(key.split('|')[1]) < (starts.get(key.split('|')[0]!) ?? 0))
@@ -100,11 +130,17 @@ async function* fileRows(file: string, asOf: SessionDate): AsyncGenerator<[strin
   const instance = await DuckDBInstance.create()
   const db = await instance.connect()
   try {
-    const scaled = ['open', 'high', 'low', 'close', 'volume'].map((name) => `(${name}::DECIMAL(24,6) * 1000000)::BIGINT AS ${name}`)
+    const scaled = ['open', 'high', 'low', 'close', 'volume'].map(
+      (name) => `(${name}::DECIMAL(24,6) * 1000000)::BIGINT AS ${name}`,
+    )
     const result = await db.stream(
       `SELECT symbol, (date - DATE '1970-01-01')::INTEGER AS day, ${scaled.join(', ')} FROM '${file}' WHERE date <= DATE '${asOf}'`,
     )
-    for (let chunk = await result.fetchChunk(); chunk !== null && chunk.rowCount > 0; chunk = await result.fetchChunk()) {
+    for (
+      let chunk = await result.fetchChunk();
+      chunk !== null && chunk.rowCount > 0;
+      chunk = await result.fetchChunk()
+    ) {
       for (const [symbol, day, open, high, low, close, volume] of chunk.getRows()) {
         yield [symbol as string, Number(day), [open, high, low, close, volume] as unknown as Row]
       }

@@ -28,7 +28,7 @@ export function dataDirOf(options: GlobalOptions, demo = false): string {
 export async function withApplication<T>(
   open: OpenApplicationOptions,
   work: (app: Application, signal: AbortSignal) => Promise<T>,
-  options: { readonly demo?: boolean } = {},
+  options: { readonly brings?: 'real' | 'demo' } = {},
 ): Promise<T> {
   const abort = new AbortController()
   const interrupt = () => {
@@ -42,7 +42,9 @@ export async function withApplication<T>(
   let app: Application | undefined
   try {
     app = await openApplication(open)
-    await refuseMixing(app, options.demo === true)
+    // Only commands that bring rows in can mix synthetic and real ones.
+    const brings = options.brings ?? (open.provider === undefined ? undefined : 'real')
+    if (brings !== undefined) await refuseMixing(app, brings === 'demo')
     return await work(app, abort.signal)
   } finally {
     hide()

@@ -25,7 +25,9 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 /** One line for people, with its code, and nothing else anywhere. */
 function expectOneLine({ code, stdout, stderr }: Ended, expected: string) {
   expect(stdout).toBe('')
-  expect(stderr.trimEnd().split('\n')).toEqual([expect.stringMatching(new RegExp(`^varve: ${expected}: \\S`))])
+  expect(stderr.trimEnd().split('\n')).toEqual([
+    expect.stringMatching(new RegExp(`^varve: ${expected}: \\S`)),
+  ])
   expect(code).toBe(1)
 }
 
@@ -36,10 +38,18 @@ describe('bad input', () => {
     ['a folder as a file', ['import', '.'], 'FILE_NOT_FOUND'],
     ['wrong columns', ['import', 'columns.csv'], 'FILE_COLUMNS_MISSING'],
     ['wrong columns in the second file', ['import', 'market.csv', 'columns.csv'], 'FILE_COLUMNS_MISSING'],
-    ['wrong columns of the market', ['run', '--bars', 'columns.csv', '--as-of', AS_OF], 'FILE_COLUMNS_MISSING'],
+    [
+      'wrong columns of the market',
+      ['run', '--bars', 'columns.csv', '--as-of', AS_OF],
+      'FILE_COLUMNS_MISSING',
+    ],
     ['an impossible date', ['run', '--bars', 'market.csv', '--as-of', '2015-02-30'], 'DATE_INVALID'],
     ['an impossible date of an import', ['import', 'market.csv', '--as-of', '2015-13-01'], 'DATE_INVALID'],
-    ['a date of which the market knows nothing', ['run', '--bars', 'market.csv', '--as-of', '2014-06-30'], 'LISTING_EMPTY'],
+    [
+      'a date of which the market knows nothing',
+      ['run', '--bars', 'market.csv', '--as-of', '2014-06-30'],
+      'LISTING_EMPTY',
+    ],
     ['an unknown interval', ['import', 'market.csv', '--interval', '7m'], 'INTERVAL_UNKNOWN'],
     ['a demo on real bars', ['run', '--demo', '--bars', 'market.csv'], 'OPTIONS_CONFLICT'],
     ['no source at all', ['run'], 'PROVIDER_NONE'],
@@ -59,7 +69,10 @@ describe('bad input', () => {
   })
 
   it('a fault in the configuration is named by file, line and column', async () => {
-    for (const args of [['config', 'check'], ['run', '--bars', 'market.csv', '--data-dir', 'untouched']]) {
+    for (const args of [
+      ['config', 'check'],
+      ['run', '--bars', 'market.csv', '--data-dir', 'untouched'],
+    ]) {
       const ended = await varve([...args, '--config', 'badKey'], folder)
       expect(ended.stdout).toBe('')
       expect(ended.stderr.trimEnd().split('\n')).toEqual([
@@ -87,23 +100,42 @@ describe('bad input', () => {
   it('a wrong command line ends with 2 and says where help is', async () => {
     const ended = await varve(['rum'], folder)
     expect(ended.code).toBe(2)
-    expect(ended.stderr).toContain("Did you mean run?")
+    expect(ended.stderr).toContain('Did you mean run?')
   })
 })
 
 describe('--help', () => {
   it('of every command has examples', async () => {
     const commandsOf = (text: string) =>
-      [...(text.split('Commands:')[1] ?? '').matchAll(/^ {2}([a-z]+)(?= )/gm)].map(([, name]) => name!).filter((name) => name !== 'help')
+      [...(text.split('Commands:')[1] ?? '').matchAll(/^ {2}([a-z]+)(?= )/gm)]
+        .map(([, name]) => name!)
+        .filter((name) => name !== 'help')
     const top = await varve(['--help'], folder)
     expect(top.code).toBe(0)
     const names = commandsOf(top.stdout)
-    expect(names).toEqual(expect.arrayContaining(['init', 'run', 'import', 'scan', 'backfill', 'gaps', 'status', 'why', 'bars', 'config', 'daemon']))
+    expect(names).toEqual(
+      expect.arrayContaining([
+        'init',
+        'run',
+        'import',
+        'scan',
+        'backfill',
+        'gaps',
+        'status',
+        'why',
+        'bars',
+        'config',
+        'daemon',
+      ]),
+    )
     for (const name of names) {
       const help = await varve([name, '--help'], folder)
       expect(help.code).toBe(0)
       const subcommands = commandsOf(help.stdout)
-      const pages = subcommands.length === 0 ? [help] : await Promise.all(subcommands.map((sub) => varve([name, sub, '--help'], folder)))
+      const pages =
+        subcommands.length === 0
+          ? [help]
+          : await Promise.all(subcommands.map((sub) => varve([name, sub, '--help'], folder)))
       for (const page of pages) expect(page.stdout, name).toMatch(/\nExamples?:\n {2}varve /)
     }
   })
@@ -135,9 +167,32 @@ describe('--json', () => {
   })
 
   it('of bars holds exact decimal text', async () => {
-    const { stdout } = await varve(['bars', 'SA0', '--from', '2015-06-29', '--to', '2015-06-29', '--source', 'file', '--data-dir', 'filled', '--json'], folder)
+    const { stdout } = await varve(
+      [
+        'bars',
+        'SA0',
+        '--from',
+        '2015-06-29',
+        '--to',
+        '2015-06-29',
+        '--source',
+        'file',
+        '--data-dir',
+        'filled',
+        '--json',
+      ],
+      folder,
+    )
     expect(JSON.parse(stdout)).toEqual([
-      { time: '2015-06-29', open: '10.01', high: '10.51', low: '9.51', close: '10.01', volume: '2005917', source: 'file/market' },
+      {
+        time: '2015-06-29',
+        open: '10.01',
+        high: '10.51',
+        low: '9.51',
+        close: '10.01',
+        volume: '2005917',
+        source: 'file/market',
+      },
     ])
   })
 })
@@ -158,7 +213,14 @@ describe('a run that is interrupted', () => {
     expect(stopped.stdout).toBe('')
     expect((await varve(args('stopped'), folder)).code).toBe(0)
     const content = async (dataDir: string) => {
-      const { dataDir: _where, jobs: _jobs, ...status } = JSON.parse((await varve(['status', '--data-dir', dataDir, '--json'], folder)).stdout) as Record<string, unknown>
+      const {
+        dataDir: _where,
+        jobs: _jobs,
+        ...status
+      } = JSON.parse((await varve(['status', '--data-dir', dataDir, '--json'], folder)).stdout) as Record<
+        string,
+        unknown
+      >
       return status
     }
     expect(await content('stopped')).toEqual(await content('whole'))
@@ -169,7 +231,10 @@ describe('the daemon', () => {
   it('serves health and metrics, keeps its directory to itself, and lets go of it at SIGTERM', async () => {
     const running = start(['daemon', '--bars', 'market.csv', '--data-dir', 'served', '--port', '0'], folder)
     try {
-      const url = await until(() => /"url":"(http:[^"]+)"/.exec(running.stderr())?.[1], 'the daemon to listen')
+      const url = await until(
+        () => /"url":"(http:[^"]+)"/.exec(running.stderr())?.[1],
+        'the daemon to listen',
+      )
       const health = async () => (await (await fetch(`${url}/health`)).json()) as Record<string, unknown>
       await until(async () => ((await health()).lastCycleAt === null ? undefined : true), 'the first cycle')
       expect(await health()).toMatchObject({ status: 'healthy', asOf: AS_OF, layers: { '0': 40 } })
@@ -185,7 +250,10 @@ describe('the daemon', () => {
       expect(await health()).toMatchObject({ status: 'healthy' })
 
       const port = new URL(url).port
-      const clash = await varve(['daemon', '--bars', 'market.csv', '--data-dir', 'clash', '--port', port], folder)
+      const clash = await varve(
+        ['daemon', '--bars', 'market.csv', '--data-dir', 'clash', '--port', port],
+        folder,
+      )
       expect(clash.stderr).toContain(port)
       expectOneLine(clash, 'PORT_IN_USE')
       expect(existsSync(at('clash'))).toBe(false)
@@ -203,7 +271,10 @@ describe('the daemon', () => {
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
-    const ended = await varve(['daemon', '--bars', 'market.csv', '--data-dir', 'untouched', '--port', String(port)], folder)
+    const ended = await varve(
+      ['daemon', '--bars', 'market.csv', '--data-dir', 'untouched', '--port', String(port)],
+      folder,
+    )
     server.close()
     expectOneLine(ended, 'PORT_IN_USE')
     expect(readdirSync(folder)).not.toContain('untouched')

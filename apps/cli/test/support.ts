@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { existsSync, globSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createExchangeCalendar } from '@varve/calendar'
 
@@ -21,15 +21,35 @@ export const AS_OF = '2015-06-30'
 const FIRST_DATE = '2015-04-01'
 const POLL_MS = 20
 const PATIENCE_MS = 40_000
-const MAIN = join(import.meta.dirname, '../src/main.ts')
+const ROOT = join(import.meta.dirname, '../../..')
+const BUILT = join(ROOT, 'apps/cli/bin/varve.js')
+const SOURCE = join(ROOT, 'apps/cli/src/main.ts')
 
-/** Starts `varve` from source as a process of its own, without settings of the environment. */
+/**
+ * The built command starts in a quarter of the time, so it is taken when every package was built after its last
+ * change; otherwise the source is run.
+ */
+function commandLine(): readonly string[] {
+  const newest = (pattern: string) =>
+    Math.max(0, ...globSync(pattern, { cwd: ROOT }).map((path) => statSync(join(ROOT, path)).mtimeMs))
+  const isBuilt = globSync('{packages,apps}/*/src', { cwd: ROOT }).every((source) => {
+    const home = join(source, '..')
+    const output = ['dist/index.js', 'dist/main.js']
+      .map((path) => join(ROOT, home, path))
+      .find((path) => existsSync(path))
+    return output !== undefined && statSync(output).mtimeMs > newest(`${source}/**/*.ts`)
+  })
+  return isBuilt ? [BUILT] : ['--conditions=@varve/source', '--disable-warning=ExperimentalWarning', SOURCE]
+}
+const COMMAND = commandLine()
+
+/** Starts `varve` as a process of its own, without settings of the environment. */
 export function start(args: readonly string[], cwd: string): Running {
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@varve/source', '--disable-warning=ExperimentalWarning', MAIN, ...args],
-    { cwd, env: { ...process.env, DATABASE_URL: '', POLYGON_API_KEY: '' }, stdio: ['ignore', 'pipe', 'pipe'] },
-  )
+  const child = spawn(process.execPath, [...COMMAND, ...args], {
+    cwd,
+    env: { ...process.env, DATABASE_URL: '', POLYGON_API_KEY: '' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
@@ -65,7 +85,9 @@ export function writeMarket(path: string, count: number): void {
     sessions.forEach(({ date }, day) => {
       const cents = 1000 + symbol + (day % 3)
       const price = (offset: number) => ((cents + offset) / 100).toFixed(2)
-      rows.push(`SA${symbol},${date},${price(0)},${price(50)},${price(-50)},${price(0)},${2_000_000 + 97 * day}`)
+      rows.push(
+        `SA${symbol},${date},${price(0)},${price(50)},${price(-50)},${price(0)},${2_000_000 + 97 * day}`,
+      )
     })
   }
   writeFileSync(path, `${rows.join('\n')}\n`)

@@ -15,12 +15,23 @@ const sessions = createExchangeCalendar('XNYS')
 
 /** Low, high, and two prices between them; now and then the very smallest and the very largest. */
 const priceSet = fc
-  .array(fc.oneof({ weight: 4, arbitrary: fc.bigInt(1n, 500_000_000n) }, { weight: 2, arbitrary: fc.bigInt(1n, LARGEST) }, fc.constantFrom(1n, LARGEST)), {
-    minLength: 4,
-    maxLength: 4,
-  })
+  .array(
+    fc.oneof(
+      { weight: 4, arbitrary: fc.bigInt(1n, 500_000_000n) },
+      { weight: 2, arbitrary: fc.bigInt(1n, LARGEST) },
+      fc.constantFrom(1n, LARGEST),
+    ),
+    {
+      minLength: 4,
+      maxLength: 4,
+    },
+  )
   .map((values) => values.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0)))
-const drawnBar = fc.record({ prices: priceSet, volume: fc.oneof(fc.bigInt(0n, 10_000_000_000_000n), fc.constantFrom(0n, 1n, LARGEST)), flip: fc.boolean() })
+const drawnBar = fc.record({
+  prices: priceSet,
+  volume: fc.oneof(fc.bigInt(0n, 10_000_000_000_000n), fc.constantFrom(0n, 1n, LARGEST)),
+  flip: fc.boolean(),
+})
 
 /** The same value as different sources write it. */
 function spell(value: bigint, style: number): string {
@@ -55,35 +66,47 @@ describe.each(engines)('from the text of a file to the lake and back on %s', (en
 
   it('keeps every price and volume to the last digit', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(drawnBar, { minLength: 100, maxLength: sessions.length }), fc.nat(3), async (drawn, style) => {
-        // One symbol per bar, so that no neighbour makes a price implausible; some old enough for the lake.
-        const expected = drawn.map(({ prices, volume, flip }, index) => {
-          const [low, a, b, high] = prices as [bigint, bigint, bigint, bigint]
-          const [open, close] = flip ? [a, b] : [b, a]
-          return { symbol: `S${index}`, time: sessions[index]!, open, high, low, close, volume }
-        })
-        const { name, report } = await importText(
-          expected.map(({ symbol, time, ...values }, index) =>
-            [symbol, time, ...(['open', 'high', 'low', 'close', 'volume'] as const).map((column) => spell(values[column], style + index))].join(),
-          ),
-        )
-        expect(report.bars).toMatchObject({ offered: drawn.length, accepted: drawn.length, quarantined: 0 })
-        await retention(app)
-        expect(report.storage.coldRows).toBeGreaterThan(0)
-        const found = []
-        for (const { symbol } of expected) {
-          const rows = await bars(app, { symbol, interval: '1d', source: `import/${name}` })
-          expect(rows).toHaveLength(1)
-          found.push(rows[0])
-        }
-        expect(found).toEqual(
-          expected.map(({ symbol: _symbol, time, ...values }) => ({
-            time,
-            ...Object.fromEntries(Object.entries(values).map(([column, value]) => [column, formatScaled(value)])),
-            source: `import/${name}`,
-          })),
-        )
-      }),
+      fc.asyncProperty(
+        fc.array(drawnBar, { minLength: 100, maxLength: sessions.length }),
+        fc.nat(3),
+        async (drawn, style) => {
+          // One symbol per bar, so that no neighbour makes a price implausible; some old enough for the lake.
+          const expected = drawn.map(({ prices, volume, flip }, index) => {
+            const [low, a, b, high] = prices as [bigint, bigint, bigint, bigint]
+            const [open, close] = flip ? [a, b] : [b, a]
+            return { symbol: `S${index}`, time: sessions[index]!, open, high, low, close, volume }
+          })
+          const { name, report } = await importText(
+            expected.map(({ symbol, time, ...values }, index) =>
+              [
+                symbol,
+                time,
+                ...(['open', 'high', 'low', 'close', 'volume'] as const).map((column) =>
+                  spell(values[column], style + index),
+                ),
+              ].join(),
+            ),
+          )
+          expect(report.bars).toMatchObject({ offered: drawn.length, accepted: drawn.length, quarantined: 0 })
+          await retention(app)
+          expect(report.storage.coldRows).toBeGreaterThan(0)
+          const found = []
+          for (const { symbol } of expected) {
+            const rows = await bars(app, { symbol, interval: '1d', source: `import/${name}` })
+            expect(rows).toHaveLength(1)
+            found.push(rows[0])
+          }
+          expect(found).toEqual(
+            expected.map(({ symbol: _symbol, time, ...values }) => ({
+              time,
+              ...Object.fromEntries(
+                Object.entries(values).map(([column, value]) => [column, formatScaled(value)]),
+              ),
+              source: `import/${name}`,
+            })),
+          )
+        },
+      ),
       { numRuns: engine === 'pglite' ? 2 : 4, examples: [[EDGES, 0]] },
     )
   })
@@ -98,22 +121,49 @@ describe.each(engines)('from the text of a file to the lake and back on %s', (en
     ])
     expect(report.bars).toMatchObject({ offered: 5, accepted: 2, quarantined: 3 })
     const { context } = app
-    const suspects = (await context.quarantine.load(context.sql, { symbols: ['SEVEN', 'LARGE', 'TINY'] })).map(
-      ({ symbol, rule, origin, raw, severity }) => ({ symbol, rule, origin, severity, raw }),
-    )
+    const suspects = (
+      await context.quarantine.load(context.sql, { symbols: ['SEVEN', 'LARGE', 'TINY'] })
+    ).map(({ symbol, rule, origin, raw, severity }) => ({ symbol, rule, origin, severity, raw }))
     expect(suspects).toMatchObject([
-      { symbol: 'LARGE', rule: 'out_of_range', origin: `${name}#4`, severity: 'error', raw: { high: '1000000000000' } },
-      { symbol: 'SEVEN', rule: 'too_many_decimals', origin: `${name}#2`, severity: 'error', raw: { open: '1.0000001' } },
-      { symbol: 'TINY', rule: 'too_many_decimals', origin: `${name}#5`, severity: 'error', raw: { open: '0.0000001' } },
+      {
+        symbol: 'LARGE',
+        rule: 'out_of_range',
+        origin: `${name}#4`,
+        severity: 'error',
+        raw: { high: '1000000000000' },
+      },
+      {
+        symbol: 'SEVEN',
+        rule: 'too_many_decimals',
+        origin: `${name}#2`,
+        severity: 'error',
+        raw: { open: '1.0000001' },
+      },
+      {
+        symbol: 'TINY',
+        rule: 'too_many_decimals',
+        origin: `${name}#5`,
+        severity: 'error',
+        raw: { open: '0.0000001' },
+      },
     ])
-    expect(await bars(app, { symbol: 'SEVEN', interval: '1d' })).toMatchObject([{ time: '2015-03-03', open: '1' }])
-    expect(await bars(app, { symbol: 'OK', interval: '1d' })).toMatchObject([{ high: '1.000001', low: '0.999999' }])
+    expect(await bars(app, { symbol: 'SEVEN', interval: '1d' })).toMatchObject([
+      { time: '2015-03-03', open: '1' },
+    ])
+    expect(await bars(app, { symbol: 'OK', interval: '1d' })).toMatchObject([
+      { high: '1.000001', low: '0.999999' },
+    ])
   })
 })
 
 /** The extremes in every column, first. */
 const EDGES = Array.from({ length: 110 }, (_, index) => ({
-  prices: index % 3 === 0 ? [1n, 1n, LARGEST, LARGEST] : index % 3 === 1 ? [1n, 1n, 1n, 1n] : [LARGEST - 1n, LARGEST, LARGEST, LARGEST],
+  prices:
+    index % 3 === 0
+      ? [1n, 1n, LARGEST, LARGEST]
+      : index % 3 === 1
+        ? [1n, 1n, 1n, 1n]
+        : [LARGEST - 1n, LARGEST, LARGEST, LARGEST],
   volume: index % 2 === 0 ? LARGEST : 1n,
   flip: index % 2 === 0,
 }))

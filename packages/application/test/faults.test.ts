@@ -83,7 +83,13 @@ describe('a bad day at the provider, through the whole flow', () => {
     const rounding = tamper(served.provider, (provider) => ({
       bars: async (request) => {
         const result = await provider.bars(request)
-        return { ...result, batch: { ...result.batch, volume: result.batch.volume.map((volume) => volume - (volume % 10_000_000n)) } }
+        return {
+          ...result,
+          batch: {
+            ...result.batch,
+            volume: result.batch.volume.map((volume) => volume - (volume % 10_000_000n)),
+          },
+        }
       },
     }))
     await using app = await place.open({ settings: quickSettings(), provider: rounding, asOf: AS_OF })

@@ -4,7 +4,15 @@ import { lookbackStart } from '@varve/pipeline'
 import { createStandInMarket } from '@varve/providers/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Application, type RunReport, run, scan, why } from '../src/index.ts'
-import { AS_OF, calendar, compareWithMarket, quickSettings, serveMarket, smallMarket, tamper } from './market.ts'
+import {
+  AS_OF,
+  calendar,
+  compareWithMarket,
+  quickSettings,
+  serveMarket,
+  smallMarket,
+  tamper,
+} from './market.ts'
 import { allBars, contentOf, createPlace, DAY_MS, engines, eventsOf, type TestPlace } from './support.ts'
 
 /** Sessions up to the last one of the market. */
@@ -50,7 +58,9 @@ describe.each(engines)('the flow on %s', (engine) => {
 
   const of = <T>(type: string) => eventsOf(app, type) as unknown as Promise<T[]>
   const layersNow = async () =>
-    new Map((await app.context.companies.load(app.context.sql)).map((company) => [company.symbol, company.layer]))
+    new Map(
+      (await app.context.companies.load(app.context.sql)).map((company) => [company.symbol, company.layer]),
+    )
   const depthOf = (layer: Layer, asOf: SessionDate): SessionDate => {
     const policy = addDays(asOf, -settings.retention.bars['1d'][`${layer}`]!.coldDays)
     const lookback = lookbackStart(asOf, lookbackSessions(settings.layers), calendar)
@@ -68,9 +78,12 @@ describe.each(engines)('the flow on %s', (engine) => {
     expect(new Set(layered.map(({ layer }) => layer)).size).toBeGreaterThan(2)
     expect(qualified.map(({ symbol, layer }) => ({ symbol, layer }))).toEqual(expect.arrayContaining(layered))
     expect(qualified).toHaveLength(layered.length)
-    const isGap = ({ requestedBy, metadata }: Backfill) => requestedBy === 'gap_detection' || metadata.reason === 'gap'
+    const isGap = ({ requestedBy, metadata }: Backfill) =>
+      requestedBy === 'gap_detection' || metadata.reason === 'gap'
     for (const type of ['BackfillRequested', 'BackfillCompleted']) {
-      const keys = (await of<Backfill>(type)).filter((event) => !isGap(event)).map(({ symbol, dataType, interval }) => `${symbol} ${dataType} ${interval}`)
+      const keys = (await of<Backfill>(type))
+        .filter((event) => !isGap(event))
+        .map(({ symbol, dataType, interval }) => `${symbol} ${dataType} ${interval}`)
       expect(keys.sort(), type).toEqual(layered.map(({ symbol }) => `${symbol} bars 1d`).sort())
     }
     expect(first.events).toMatchObject({ qualified: layered.length, promoted: 0, demoted: 0 })
@@ -87,7 +100,11 @@ describe.each(engines)('the flow on %s', (engine) => {
       expect([symbol, times[0]]).toEqual([symbol, firstBar(symbol, depthOf(layer, START), START)])
       expect(times.at(-1)! <= START).toBe(true)
     }
-    expect(await compareWithMarket(app, market)).toMatchObject({ wrong: [], falselyComplete: [], admitted: [] })
+    expect(await compareWithMarket(app, market)).toMatchObject({
+      wrong: [],
+      falselyComplete: [],
+      admitted: [],
+    })
   })
 
   it('explains every layer by value, threshold and margin', async () => {
@@ -95,7 +112,9 @@ describe.each(engines)('the flow on %s', (engine) => {
       const { reasons, history } = await why(app, symbol)
       expect(reasons!.layers.map((item) => item.layer)).toEqual([0, 1, 2, 3])
       for (const criterion of reasons!.layers.flatMap((item) => item.criteria)) {
-        expect(Object.keys(criterion)).toEqual(expect.arrayContaining(['metric', 'value', 'threshold', 'margin', 'outcome']))
+        expect(Object.keys(criterion)).toEqual(
+          expect.arrayContaining(['metric', 'value', 'threshold', 'margin', 'outcome']),
+        )
         if (typeof criterion.value === 'number') expect(criterion.margin).toBeTypeOf('number')
       }
       expect(history.map((event) => event.type)).toEqual(layer === null ? [] : ['SymbolQualified'])
@@ -131,10 +150,15 @@ describe.each(engines)('the flow on %s', (engine) => {
         if (was !== null && (layer ?? -1) < was) {
           demotions++
           const expected = firstBar(symbol, depthOf(was, asOf), asOf)!
-          expect(oldest <= expected, `${symbol} was demoted and lost bars from ${expected} to ${oldest}`).toBe(true)
+          expect(
+            oldest <= expected,
+            `${symbol} was demoted and lost bars from ${expected} to ${oldest}`,
+          ).toBe(true)
         } else if (was !== null && layer !== null) {
           promotions++
-          const asked = requests.filter((request) => request.symbol === symbol && request.requestedBy === 'layer_promotion')
+          const asked = requests.filter(
+            (request) => request.symbol === symbol && request.requestedBy === 'layer_promotion',
+          )
           const expected = firstBar(symbol, depthOf(layer, asOf), asOf)!
           // A symbol that comes back soon after a demotion still holds what it needs.
           const isDeeper = expected < dayOf(storedBefore.get(symbol)![0]!.time / DAY_MS)
@@ -142,11 +166,21 @@ describe.each(engines)('the flow on %s', (engine) => {
           expect(oldest <= expected, `${symbol} ${was}→${layer} holds bars only from ${oldest}`).toBe(true)
           if (isDeeper) deepened++
           // Only what was not held is asked for, so no request for the symbol reaches to the day judged.
-          const urls = served.standIn.log().slice(seen).map(({ url }) => url).filter((url) => url.includes(`/ticker/${symbol}/`))
-          expect(urls.filter((url) => url.includes(`/${asOf}?`)), urls.join(' ')).toEqual([])
+          const urls = served.standIn
+            .log()
+            .slice(seen)
+            .map(({ url }) => url)
+            .filter((url) => url.includes(`/ticker/${symbol}/`))
+          expect(
+            urls.filter((url) => url.includes(`/${asOf}?`)),
+            urls.join(' '),
+          ).toEqual([])
         }
       }
-      expect(await compareWithMarket(app.withSession(asOf), market)).toMatchObject({ wrong: [], falselyComplete: [] })
+      expect(await compareWithMarket(app.withSession(asOf), market)).toMatchObject({
+        wrong: [],
+        falselyComplete: [],
+      })
     }
     expect(promotions).toBeGreaterThan(0)
     expect(deepened).toBeGreaterThan(0)
@@ -163,7 +197,8 @@ describe.each(engines)('the flow on %s', (engine) => {
 
   it('refuses a delivery with half the listing gone, and takes it when it is whole again', async () => {
     const halved = tamper(served.provider, (provider) => ({
-      listings: async (query) => (await provider.listings(query)).filter((_listing, index) => index % 2 === 0),
+      listings: async (query) =>
+        (await provider.listings(query)).filter((_listing, index) => index % 2 === 0),
     }))
     const before = await contentOf(app)
     await app.close()
@@ -184,7 +219,10 @@ describe.each(engines)('the flow on %s', (engine) => {
         layers: settings.layers.layers.map((layer) => ({
           ...layer,
           minimumStaySessions: 0,
-          criteria: layer.layer === 0 ? [...layer.criteria, { metric: 'price', atLeast: 1e9, whenUnknown: 'fail' } as const] : layer.criteria,
+          criteria:
+            layer.layer === 0
+              ? [...layer.criteria, { metric: 'price', atLeast: 1e9, whenUnknown: 'fail' } as const]
+              : layer.criteria,
         })),
       },
     })
@@ -200,7 +238,9 @@ describe.each(engines)('the flow on %s', (engine) => {
 
 it('a market of another seed gives other events (control)', async () => {
   const events = async (seed: number) => {
-    await using served = await serveMarket(createStandInMarket({ seed, symbols: 40, asOf: AS_OF, historyYears: 1, calendar }))
+    await using served = await serveMarket(
+      createStandInMarket({ seed, symbols: 40, asOf: AS_OF, historyYears: 1, calendar }),
+    )
     await using place = await createPlace('postgres')
     await using app = await place.open({ settings: quickSettings(), provider: served.provider, asOf: AS_OF })
     await run(app)

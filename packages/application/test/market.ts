@@ -1,7 +1,13 @@
 import { createExchangeCalendar } from '@varve/calendar'
 import { addDays, dayOf, type SessionDate } from '@varve/core'
 import { createPolygonProvider, type MarketDataProvider, type PolygonProviderOptions } from '@varve/providers'
-import { createStandInMarket, type StandInMarket, type StandInMarketOptions, type StandInServerOptions, startStandInServer } from '@varve/providers/testing'
+import {
+  createStandInMarket,
+  type StandInMarket,
+  type StandInMarketOptions,
+  type StandInServerOptions,
+  startStandInServer,
+} from '@varve/providers/testing'
 import { createRateLimiter } from '@varve/rate-limiter'
 import type { Application, OpenApplicationOptions, Settings } from '../src/index.ts'
 import { allBars, DAY_MS, settingsWith } from './support.ts'
@@ -26,7 +32,9 @@ export function smallMarket(options: Partial<StandInMarketOptions> = {}): StandI
 }
 
 /** The built-in configuration with shallow histories, quick retries and small pages of work. */
-export function quickSettings(change: { readonly [Name in keyof Settings]?: Partial<Settings[Name]> } = {}): Settings {
+export function quickSettings(
+  change: { readonly [Name in keyof Settings]?: Partial<Settings[Name]> } = {},
+): Settings {
   const { retention, pipeline } = settingsWith()
   const depth = (hotDays: number, coldDays: number) => ({ hotDays, coldDays })
   return settingsWith({
@@ -38,7 +46,14 @@ export function quickSettings(change: { readonly [Name in keyof Settings]?: Part
       },
       ...change.retention,
     },
-    pipeline: { ...pipeline, jobBatchSize: 40, jobRetryLimit: 12, jobRetryDelayMs: 5, fetchConcurrency: 8, ...change.pipeline },
+    pipeline: {
+      ...pipeline,
+      jobBatchSize: 40,
+      jobRetryLimit: 12,
+      jobRetryDelayMs: 5,
+      fetchConcurrency: 8,
+      ...change.pipeline,
+    },
   })
 }
 
@@ -48,13 +63,23 @@ export async function serveMarket(
   server: Partial<StandInServerOptions> = {},
   client: Partial<PolygonProviderOptions> = {},
 ) {
-  const standIn = await startStandInServer({ market, apiKey: API_KEY, quotas: QUOTAS, seed: 1, timeoutMs: 2_000, ...server })
+  const standIn = await startStandInServer({
+    market,
+    apiKey: API_KEY,
+    quotas: QUOTAS,
+    seed: 1,
+    timeoutMs: 2_000,
+    ...server,
+  })
   const provider: OpenApplicationOptions['provider'] = ({ calendar: sessions, clock }) =>
     createPolygonProvider({
       name: 'standin',
       baseUrl: `${standIn.url}/polygon`,
       apiKey: API_KEY,
-      quota: createRateLimiter({ limits: { standin: { windows: server.quotas ?? QUOTAS, marginMs: 20 } }, clock }),
+      quota: createRateLimiter({
+        limits: { standin: { windows: server.quotas ?? QUOTAS, marginMs: 20 } },
+        clock,
+      }),
       quotaKey: 'standin',
       intervals: ['1d'],
       pageLimit: 25,
@@ -81,7 +106,11 @@ export interface Comparison {
 }
 
 /** Compares everything stored with the generator: what is not there to the last digit must be admitted. */
-export async function compareWithMarket(app: Application, market: StandInMarket, source = 'standin'): Promise<Comparison> {
+export async function compareWithMarket(
+  app: Application,
+  market: StandInMarket,
+  source = 'standin',
+): Promise<Comparison> {
   const { context } = app
   const wrong: string[] = []
   const falselyComplete: string[] = []
@@ -101,7 +130,9 @@ export async function compareWithMarket(app: Application, market: StandInMarket,
     for (const session of sessions) held.add(`${symbol} ${session}`)
   }
   const open = new Set(
-    (await context.gaps.load(context.sql, { states: ['open'] })).map(({ symbol, session }) => `${symbol} ${session}`),
+    (await context.gaps.load(context.sql, { states: ['open'] })).map(
+      ({ symbol, session }) => `${symbol} ${session}`,
+    ),
   )
   for (const entry of await context.coverage.load(context.sql, { dataType: 'bars', interval: '1d' })) {
     if (entry.state === 'partial') continue

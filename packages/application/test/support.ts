@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { barAt, type Bar } from '@varve/core'
 import { createPostgresClient, type StoreChecksums } from '@varve/storage'
-import { type Application, loadSettings, openApplication, type OpenApplicationOptions, type Settings } from '../src/index.ts'
+import {
+  type Application,
+  loadSettings,
+  openApplication,
+  type OpenApplicationOptions,
+  type Settings,
+} from '../src/index.ts'
 
 export const DAY_MS = 86_400_000
 
@@ -12,7 +18,9 @@ export const engines = ['pglite', 'postgres'] as const
 export type Engine = (typeof engines)[number]
 
 /** The built-in configuration with some sections changed. */
-export function settingsWith(change: { readonly [Name in keyof Settings]?: Partial<Settings[Name]> } = {}): Settings {
+export function settingsWith(
+  change: { readonly [Name in keyof Settings]?: Partial<Settings[Name]> } = {},
+): Settings {
   const base = loadSettings({ directory: null, env: {} })
   return Object.fromEntries(
     Object.entries(base).map(([name, section]) => [name, { ...section, ...change[name as keyof Settings] }]),

@@ -12,12 +12,12 @@ const program = `
   for (const s of sessions) console.log([s.date, iso(s.openAt), iso(s.closeAt)].join(','))
 `
 
-describe.skipIf(!existsSync(golden))('the exchange\'s own history, 2005 to 2018', () => {
+describe.skipIf(!existsSync(golden))("the exchange's own history, 2005 to 2018", () => {
   it.each(['UTC', 'America/New_York', 'Asia/Tokyo'])('has no difference in a process in %s', (TZ) => {
     const printed = execFileSync(
       process.execPath,
       ['--conditions=@varve/source', '--input-type=module', '-e', program],
-      { env: { ...process.env, TZ }, cwd: join(import.meta.dirname, '..') , encoding: 'utf8' },
+      { env: { ...process.env, TZ }, cwd: join(import.meta.dirname, '..'), encoding: 'utf8' },
     )
     const expected = readFileSync(golden, 'utf8').trim().split(/\r?\n/)
     expect(expected).toHaveLength(3524)

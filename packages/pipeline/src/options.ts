@@ -9,7 +9,6 @@ export const pipelineOptionsSchema = z.strictObject({
     .max(10)
     .default(3)
     .describe('Tries to complete the daily refresh before scanning'),
-  refreshChunkSymbols: z.int().min(1).default(1000).describe('Symbols per transaction of the daily refresh'),
   jobBatchSize: z
     .int()
     .min(1)

@@ -17,8 +17,10 @@ export async function importCommand(files: readonly string[], options: ImportCom
   const asOf = options.asOf === undefined ? undefined : parseSessionDate(options.asOf)
   await checkFiles(files, settings, { interval })
   const dataDir = dataDirOf(options)
-  const report = await withApplication({ settings, dataDir, asOf }, (app, signal) =>
-    importFiles(app, { files, interval, sourceName: options.source, asOf, signal }),
+  const report = await withApplication(
+    { settings, dataDir, asOf },
+    (app, signal) => importFiles(app, { files, interval, sourceName: options.source, asOf, signal }),
+    { brings: 'real' },
   )
   if (options.json === true) printJson(report)
   else printSummary(report, { dataDir, kind: 'import' })

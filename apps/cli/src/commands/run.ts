@@ -52,7 +52,7 @@ async function runDemo(options: RunOptions, settings: Settings): Promise<void> {
         report: await runCycle(app, { confirm: options.confirm, signal }),
         example: (await exampleSymbol(app)) ?? 'SYMBOL',
       }),
-      { demo: true },
+      { brings: 'demo' },
     )
     if (options.json === true) {
       printJson(report)
