@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
@@ -17,7 +19,9 @@ async function runSnippet(
   folder: string,
   code: string,
 ): Promise<{ readonly status: number | null; readonly text: string }> {
-  const file = join(folder, `.snippet-${process.pid}-${Math.random().toString(36).slice(2)}.ts`)
+  const file = join(folder, `.snippet-${process.pid}-${randomUUID()}.ts`)
+  // What a snippet leaves behind goes where it can be removed.
+  const scratch = mkdtempSync(join(tmpdir(), 'varve-snippet-'))
   writeFileSync(file, code)
   try {
     return await new Promise((resolve, reject) => {
@@ -26,6 +30,7 @@ async function runSnippet(
         ['--conditions=@varve/source', '--disable-warning=ExperimentalWarning', file],
         {
           cwd: folder,
+          env: { ...process.env, TMPDIR: scratch },
           stdio: ['ignore', 'pipe', 'pipe'],
         },
       )
@@ -37,6 +42,7 @@ async function runSnippet(
     })
   } finally {
     rmSync(file, { force: true })
+    rmSync(scratch, { recursive: true, force: true })
   }
 }
 
