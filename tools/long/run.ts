@@ -97,7 +97,9 @@ while (Date.now() < deadline) {
     ...result.stdout.matchAll(/seed \d+: killed after ([\d and]+) ms, (same content|FAILED)/g),
   ]
   if (outcomes.length !== SEEDS_AT_ONCE * ENGINES) {
-    console.error('the crash run did not finish; nothing of it is counted')
+    const how =
+      result.error?.message ?? (result.signal === null ? `exit ${result.status}` : `signal ${result.signal}`)
+    console.error(`the crash run did not finish (${how}); nothing of it is counted`)
     process.exit(1)
   }
   row.date = new Date().toISOString().slice(0, 10)
