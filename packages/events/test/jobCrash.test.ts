@@ -92,7 +92,12 @@ describe('jobs while workers are killed', () => {
     await expect.poll(() => heard.includes('holding'), { interval: 1, timeout: 10_000 }).toBe(true)
     zombie.kill('SIGSTOP')
     const other = await start(db.url, [], 'other')
-    await expect.poll(async () => (await jobs.counts('work')).active, { timeout: 15_000 }).toBe(0)
+    // Taken away from the sleeper, taken over, and done: only then does it wake.
+    const live = async () => {
+      const { created, active, retry } = await jobs.counts('work')
+      return created + active + retry
+    }
+    await expect.poll(live, { timeout: 15_000 }).toBe(0)
     zombie.kill('SIGCONT')
     await expect.poll(() => heard.includes('JOB_LOST'), { timeout: 10_000 }).toBe(true)
     console.log(`zombie heard: ${[...new Set(heard)].join(', ')}`)
