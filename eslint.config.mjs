@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs'
 import nx from '@nx/eslint-plugin'
 import * as jsonc from 'jsonc-eslint-parser'
 import tseslint from 'typescript-eslint'
+import { sqlByParameters } from './tools/lint/sqlByParameters.mjs'
 
 /** Imports go down the floors only; neighbours on a floor do not know each other. */
 const floors = [0, 1, 2, 3, 4, 5, 6].map((floor) => ({
@@ -22,6 +23,38 @@ const drivers = {
   yaml: ['config'],
 }
 
+/** What money must not depend on. */
+const banned = [
+  {
+    selector: "MemberExpression[object.name='Math'][property.name='random']",
+    message: 'use secureRandom() of @varve/core, or randomUUID() of node:crypto for ids',
+  },
+  {
+    selector: 'CallExpression[callee.name=/^createH(ash|mac)$/] > Literal.arguments:first-child[value=/^(md|sha-?1|rsa-(md|sha1)|ripemd)/i]',
+    message: 'use SHA-256 or better',
+  },
+  {
+    selector: 'CallExpression[callee.property.name=/^createH(ash|mac)$/] > Literal.arguments:first-child[value=/^(md|sha-?1|rsa-(md|sha1)|ripemd)/i]',
+    message: 'use SHA-256 or better',
+  },
+  {
+    selector: "CallExpression[callee.property.name=/^(query|exec)$/] > :matches(Literal, TemplateLiteral).arguments:first-child:matches([value=/\\bmd5\\(/i], :has(TemplateElement[value.raw=/\\bmd5\\(/i]))",
+    message: 'use sha256() in SQL, not md5()',
+  },
+  {
+    selector: "ImportDeclaration[source.value=/^(node:)?(vm|v8)$/]",
+    message: 'no code from data and no executable serialization: JSON, Parquet and SQL only',
+  },
+  {
+    selector: 'ImportExpression > TemplateLiteral',
+    message: 'what is imported is fixed in the source; use a map of what may be loaded',
+  },
+  {
+    selector: 'NewExpression[callee.name=/^(Async)?(Generator)?Function$/], CallExpression[callee.name=/^(Async)?(Generator)?Function$/]',
+    message: 'no code from data',
+  },
+]
+
 const homes = ['packages', 'apps'].flatMap((group) => readdirSync(new URL(group, import.meta.url)))
 
 export default tseslint.config(
@@ -29,6 +62,7 @@ export default tseslint.config(
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
     files: ['**/*.ts'],
+    plugins: { varve: { rules: { 'sql-by-parameters': sqlByParameters } } },
     extends: [...tseslint.configs.strict, ...tseslint.configs.stylistic],
     rules: {
       '@typescript-eslint/no-non-null-assertion': 'off', // typed arrays are indexed everywhere
@@ -40,6 +74,7 @@ export default tseslint.config(
       'max-lines': ['error', { max: 500, skipBlankLines: false, skipComments: false }],
       'no-eval': 'error',
       'no-new-func': 'error',
+      'no-script-url': 'error',
       eqeqeq: 'error',
     },
   },
@@ -57,6 +92,11 @@ export default tseslint.config(
     files: ['packages/*/src/**/*.ts', 'apps/*/src/**/*.ts'],
     ignores: ['**/*.test.ts'],
     rules: { 'no-console': 'error' },
+  },
+  {
+    files: ['packages/*/src/**/*.ts', 'apps/*/src/**/*.ts'],
+    ignores: ['**/*.test.ts', '**/testing/**'],
+    rules: { 'no-restricted-syntax': ['error', ...banned], 'varve/sql-by-parameters': 'error' },
   },
   { files: ['apps/cli/src/output/errors.ts'], rules: { 'no-console': 'off' } },
   ...homes.map((home) => ({

@@ -18,10 +18,9 @@ export async function contentHashes(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<Record<string, string>> {
   await using app = await openApplication({
-    settings: loadSettings({ directory: null }),
+    settings: await loadSettings({ directory: null, env }),
     dataDir,
     mustExist: true,
-    env,
   })
   const { sql, bars } = app.context
   const events = createHash('sha256')

@@ -43,13 +43,13 @@ function reportOf(name: string, result: CommandResult): RunReport | undefined {
 async function wholeMarket(file: string, dataDir: string): Promise<void> {
   const runAt = (session: string) =>
     varve(['run', '--bars', file, '--as-of', session, '--data-dir', dataDir, '--json'])
+  const settings = await loadSettings({ directory: null, env: {} })
   const open = () =>
     openApplication({
-      settings: loadSettings({ directory: null, env: {} }),
+      settings,
       dataDir,
       asOf: SESSION,
       mustExist: true,
-      env: {},
     })
   const first = reportOf(`whole market at ${SESSION}`, await runAt(SESSION))
   if (first === undefined) return

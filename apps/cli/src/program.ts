@@ -5,6 +5,8 @@ import { printError } from './output/errors.ts'
 /** Options every command takes. */
 export interface GlobalOptions {
   readonly config?: string
+  readonly set?: readonly string[]
+  readonly environment?: string
   readonly dataDir?: string
   readonly json?: boolean
 }
@@ -43,6 +45,15 @@ function command(program: Command, name: string, description: string): Command {
       'folder of configuration files (default: ./config, or built-in defaults without it)',
     )
     .option('--data-dir <dir>', 'folder of the embedded database and the lake (default: ./.varve)')
+    .option(
+      '--set <key=value>',
+      'set one setting for this run, over files and environment; repeatable',
+      (pair: string, before: readonly string[] = []) => [...before, pair],
+    )
+    .option(
+      '--environment <name>',
+      'development, test, staging or production: its profile and its rules (default: VARVE_ENV, or detected)',
+    )
     .option('--json', 'print one JSON document on standard output')
 }
 
@@ -165,10 +176,11 @@ Examples:
     .addHelpText('after', '\nExample:\n  varve lake compact')
     .action(async (options: GlobalOptions) => (await import('./commands/lake.ts')).compact(options))
 
-  const config = program.command('config').description('look after the configuration')
-  command(config, 'check', 'report every fault of every file, with line and column')
-    .addHelpText('after', '\nExample:\n  varve config check --config ./config')
-    .action(async (options: GlobalOptions) => (await import('./commands/config.ts')).check(options))
+  addConfigCommands(program)
+
+  command(program, 'doctor', 'what is right, what is wrong, and how to mend it')
+    .addHelpText('after', '\nExamples:\n  varve doctor\n  varve doctor --environment production --json')
+    .action(async (options: GlobalOptions) => (await import('./commands/doctor.ts')).doctor(options))
 
   const calendar = program.command('calendar').description('trading calendar')
   command(calendar, 'sessions', 'sessions of an exchange with opening and closing instants')
@@ -186,4 +198,56 @@ Examples:
     .action(async (options) => (await import('./commands/daemon.ts')).daemon(options))
 
   return program
+}
+
+function addConfigCommands(program: Command): void {
+  const config = program.command('config').description('look after the configuration')
+  const load = () => import('./commands/config.ts')
+
+  command(config, 'check', 'report every fault of every file, with line and column')
+    .addHelpText('after', '\nExamples:\n  varve config check\n  varve config check --environment production')
+    .action(async (options: GlobalOptions) => (await load()).check(options))
+  command(config, 'show', 'what is in force, secrets redacted')
+    .argument('[prefix]', 'only settings at or below this key')
+    .option('--flat', 'one setting a line')
+    .option('--origin', 'one setting a line, with who set it')
+    .addHelpText('after', '\nExamples:\n  varve config show storage\n  varve config show --origin')
+    .action(async (prefix: string | undefined, options) => (await load()).show(prefix, options))
+  command(
+    config,
+    'explain',
+    'value, origin, what it overrode, type, range, default and meaning of one setting',
+  )
+    .argument('<key>', 'such as storage.hot.batchSize')
+    .addHelpText('after', '\nExample:\n  varve config explain storage.hot.batchSize')
+    .action(async (key: string, options: GlobalOptions) => (await load()).explain(key, options))
+  command(
+    config,
+    'set',
+    'change one setting in its file, if everything stays valid; keeps comments, makes a backup',
+  )
+    .argument('<key>', 'such as storage.hot.batchSize')
+    .argument('<value>', 'as it stands in a file: 2000, info, [1d, 1h], ${NAME}')
+    .addHelpText('after', '\nExample:\n  varve config set storage.hot.batchSize 2000')
+    .action(async (key: string, value: string, options) => (await load()).set(key, value, options))
+  command(config, 'versions', 'backups of the files, oldest first')
+    .addHelpText('after', '\nExample:\n  varve config versions')
+    .action(async (options: GlobalOptions) => (await load()).versions(options))
+  command(config, 'rollback', 'put the files of a backup back; the present ones become a backup')
+    .argument('<version>', 'number of the backup')
+    .addHelpText('after', '\nExample:\n  varve config rollback 3')
+    .action(async (version: string, options: GlobalOptions) => (await load()).rollback(version, options))
+  command(config, 'export', 'write all files with checksums into one document')
+    .argument('<file>', 'where to write it')
+    .addHelpText('after', '\nExample:\n  varve config export config-2026-11-21.json')
+    .action(async (file: string, options: GlobalOptions) => (await load()).exportTo(file, options))
+  command(config, 'migrate', 'rewrite files of an older form; nothing is written unless the result is valid')
+    .option('--dry-run', 'only show what would change')
+    .addHelpText('after', '\nExamples:\n  varve config migrate --dry-run\n  varve config migrate')
+    .action(async (options) => (await load()).migrate(options))
+  command(config, 'schema', 'JSON Schema of the files, for editors')
+    .argument('[section]', 'one file, such as storage')
+    .option('--write', 'write them into .schema, where the files point editors to')
+    .addHelpText('after', '\nExamples:\n  varve config schema storage\n  varve config schema --write')
+    .action(async (section: string | undefined, options) => (await load()).schema(section, options))
 }

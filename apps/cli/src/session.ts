@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import {
   type Application,
-  loadSettings,
+  type Configuration,
+  loadConfiguration,
+  type LoadConfigurationOptions,
   openApplication,
   type OpenApplicationOptions,
   refuseMixing,
@@ -15,8 +17,51 @@ import type { GlobalOptions } from './program.ts'
 const DEFAULT_CONFIG = 'config'
 const DEFAULT_DATA_DIR = '.varve'
 
-export function settingsOf(options: GlobalOptions): Settings {
-  return loadSettings({ directory: options.config ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : null) })
+/** The folder of configuration files: the one named, `./config` where there is one, or none. */
+export function configDirectoryOf(options: GlobalOptions): string | null {
+  return options.config ?? (existsSync(DEFAULT_CONFIG) ? DEFAULT_CONFIG : null)
+}
+
+/** What loads the configuration a command was asked to use. */
+export function configurationOptionsOf(options: GlobalOptions): LoadConfigurationOptions {
+  return {
+    directory: configDirectoryOf(options),
+    overrides: parseOverrides(options.set ?? []),
+    environment: options.environment,
+  }
+}
+
+/** The configuration with where everything came from; warnings go to standard error, one line each. */
+export async function configurationOf(options: GlobalOptions): Promise<Configuration> {
+  const configuration = await loadConfiguration(configurationOptionsOf(options))
+  showWarnings(configuration)
+  return configuration
+}
+
+/** Warnings of a configuration on standard error. */
+export function showWarnings({ warnings }: Configuration): void {
+  for (const { file, line, column, code, key, message } of warnings) {
+    const place = file === undefined ? key : `${file}:${line ?? 1}:${column ?? 1}`
+    process.stderr.write(`warning: ${place} ${code} ${message}\n`)
+  }
+}
+
+export async function settingsOf(options: GlobalOptions): Promise<Settings> {
+  return (await configurationOf(options)).values
+}
+
+/** `--set storage.hot.batchSize=2000 --set …` as key and text. */
+function parseOverrides(pairs: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf('=')
+      if (at > 0) return [pair.slice(0, at).trim(), pair.slice(at + 1)]
+      throw new VarveError(`--set takes KEY=VALUE, found "${pair}"; such as storage.hot.batchSize=2000`, {
+        code: 'OPTION_INVALID',
+        details: { found: pair },
+      })
+    }),
+  )
 }
 
 export function dataDirOf(options: GlobalOptions, demo = false): string {

@@ -15,7 +15,7 @@ beforeAll(async () => {
   writeFileSync(at('columns.csv'), 'symbol,date,open,high,low,last,volume\nAAA,2015-06-30,1,1,1,1,1\n')
   writeFileSync(at('file'), 'not a folder')
   mkdirSync(at('badKey'))
-  writeFileSync(at('badKey/pipeline.yaml'), 'exchange: XNYS\njobBatchSise: 10\n')
+  writeFileSync(at('badKey/scanner.yaml'), 'exchange: XNYS\nmaximumStp: 1\n')
   const filled = await varve(['run', '--bars', 'market.csv', '--data-dir', 'filled', '--json'], folder)
   expect(filled.stderr).toBe('')
   expect(filled.code).toBe(0)
@@ -76,7 +76,7 @@ describe('bad input', () => {
       const ended = await varve([...args, '--config', 'badKey'], folder)
       expect(ended.stdout).toBe('')
       expect(ended.stderr.trimEnd().split('\n')).toEqual([
-        expect.stringMatching(/^pipeline\.yaml:2:1 [A-Z_]+ .*jobBatchSise.*jobBatchSize/),
+        expect.stringMatching(/^scanner\.yaml:2:1 [A-Z_]+ .*maximumStp.*maximumStep/),
       ])
       expect(ended.code).not.toBe(0)
     }

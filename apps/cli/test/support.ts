@@ -43,11 +43,15 @@ function commandLine(): readonly string[] {
 }
 const COMMAND = commandLine()
 
-/** Starts `varve` as a process of its own, without settings of the environment. */
-export function start(args: readonly string[], cwd: string): Running {
+/** Starts `varve` as a process of its own, without settings of the environment but those given. */
+export function start(
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>> = {},
+): Running {
   const child = spawn(process.execPath, [...COMMAND, ...args], {
     cwd,
-    env: { ...process.env, DATABASE_URL: '', POLYGON_API_KEY: '' },
+    env: { ...process.env, DATABASE_URL: '', POLYGON_API_KEY: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let stdout = ''
@@ -62,8 +66,12 @@ export function start(args: readonly string[], cwd: string): Running {
 }
 
 /** Runs `varve` to its end. */
-export function varve(args: readonly string[], cwd: string): Promise<Ended> {
-  return start(args, cwd).ended
+export function varve(
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Ended> {
+  return start(args, cwd, env).ended
 }
 
 /** Waits until `look` finds something. */

@@ -3,11 +3,10 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { type Clock, type SessionCalendar, type SessionDate, VarveError } from '@varve/core'
 import { createPolygonProvider, type MarketDataProvider } from '@varve/providers'
-import { createRateLimiter } from '@varve/rate-limiter'
 import type { DemoServerSettings } from './demoServer.ts'
-import { shortestWindowMs } from './market.ts'
+import { rateLimiterOf, shortestWindowMs } from './market.ts'
 import type { Application } from './openApplication.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './settings/sections.ts'
 
 /** The session at which the demo market stands still. */
 export const DEMO_AS_OF: SessionDate = '2026-06-30'
@@ -33,12 +32,16 @@ export interface DemoMarket {
 
 /** Starts the stand-in market on a loopback port; the provider talks to it over HTTP as it would to the vendor. */
 export async function startDemoMarket(settings: Settings): Promise<DemoMarket> {
-  const { profiles, marginMs } = settings['rate-limits']
-  const windows = profiles.demo ?? [{ limit: 100, windowMs: 1000 }]
+  const windows = settings['rate-limits'].profiles[DEMO_PROVIDER]
+  if (windows === undefined) {
+    throw new VarveError('the demo market needs a profile "demo" in rate-limits.yaml; add one', {
+      code: 'OPTION_INVALID',
+    })
+  }
   const apiKey = randomBytes(16).toString('hex')
   const workerData: DemoServerSettings = {
     ...DEMO_MARKET,
-    exchange: settings.pipeline.exchange,
+    exchange: settings.scanner.exchange,
     apiKey,
     quotas: windows,
   }
@@ -56,7 +59,7 @@ export async function startDemoMarket(settings: Settings): Promise<DemoMarket> {
         feed: 'synthetic',
         baseUrl: `${url}/polygon`,
         apiKey,
-        quota: createRateLimiter({ limits: { demo: { windows, marginMs } }, clock: parts.clock }),
+        quota: rateLimiterOf(settings, { demo: windows }, parts.clock),
         quotaKey: 'demo',
         rateLimitedPauseMs: shortestWindowMs(windows),
         intervals: ['1d'],
@@ -75,8 +78,8 @@ export async function startDemoMarket(settings: Settings): Promise<DemoMarket> {
 /** @throws `DEMO_MIXED` when synthetic and real rows would meet in one store */
 export async function refuseMixing(app: Application, demo: boolean): Promise<void> {
   const { rows } = await app.context.sql.query<{ provider: string }>(
-    `SELECT provider FROM sources WHERE provider ${demo ? '<>' : '='} $1 LIMIT 1`,
-    [DEMO_PROVIDER],
+    'SELECT provider FROM sources WHERE (provider = $1) <> $2 LIMIT 1',
+    [DEMO_PROVIDER, demo],
   )
   if (rows.length === 0) return
   throw new VarveError(

@@ -1,13 +1,34 @@
 export { openApplication } from './openApplication.ts'
 export type { Application, Locations, OpenApplicationOptions } from './openApplication.ts'
-export { loadSettings, writeDefaultConfig } from './loadSettings.ts'
-export { ALLOWED_VARIABLES, SECTIONS } from './settings.ts'
-export type { Settings } from './settings.ts'
+export { loadConfiguration, loadSettings } from './configuration/loadConfiguration.ts'
+export type { Configuration, LoadConfigurationOptions } from './configuration/loadConfiguration.ts'
+export { configurationSchemas, writeDefaultConfig, writeSchemas } from './configuration/writeConfiguration.ts'
+export type { WrittenConfig } from './configuration/writeConfiguration.ts'
+export {
+  changeSetting,
+  configurationVersions,
+  exportConfiguration,
+  migrateConfiguration,
+  rollBackConfiguration,
+} from './configuration/changeConfiguration.ts'
+export type { ChangeConfigurationOptions } from './configuration/changeConfiguration.ts'
+export { PURPOSE, SECTIONS } from './settings/sections.ts'
+export type { Settings } from './settings/sections.ts'
+export { VARIABLES } from './settings/variables.ts'
+export { toYaml } from '@varve/config'
 export { checkFiles, chooseProvider, configuredProvider, fileProvider, sourceNameOf } from './market.ts'
 export { DEMO_AS_OF, DEMO_PROVIDER, refuseMixing, startDemoMarket } from './demo.ts'
 export type { DemoMarket } from './demo.ts'
 export { startDaemon } from './daemon.ts'
-export type { Daemon, DaemonOptions } from './daemon.ts'
+export type { Daemon, DaemonOptions, LiveSettings } from './daemon.ts'
+export { deliverAlerts } from './alerts.ts'
+export type { Alert, AlertDelivery, AlertOptions } from './alerts.ts'
+export { liveConfiguration } from './liveConfiguration.ts'
+export { doctor } from './startup/doctor.ts'
+export type { DoctorOptions } from './startup/doctor.ts'
+export { startupChecks } from './startup/startupChecks.ts'
+export type { StartupOptions } from './startup/startupChecks.ts'
+export { refuseUnsafeStart } from './startup/refuseUnsafeStart.ts'
 export { serve } from './serve.ts'
 export type { ServeOptions } from './serve.ts'
 export { run } from './useCases/run.ts'

@@ -8,8 +8,8 @@ import {
   type FileProvider,
   type MarketDataProvider,
 } from '@varve/providers'
-import { createRateLimiter } from '@varve/rate-limiter'
-import type { Settings } from './settings.ts'
+import { createRateLimiter, type QuotaWindow, type RateLimiter } from '@varve/rate-limiter'
+import type { Settings } from './settings/sections.ts'
 
 interface Parts {
   readonly calendar: SessionCalendar
@@ -30,7 +30,7 @@ export function fileProvider(
       name: options.name ?? sourceNameOf(files[0]!),
       calendar,
       clock,
-      exchange: settings.providers.file.exchange,
+      ...settings.providers.file,
     })
 }
 
@@ -63,25 +63,33 @@ function checkReadable(file: string): void {
 export function configuredProvider(settings: Settings): ((parts: Parts) => MarketDataProvider) | undefined {
   const { polygon } = settings.providers
   if (polygon === undefined) return undefined
-  const { profiles, marginMs } = settings['rate-limits']
-  const windows = profiles[polygon.plan]!
+  const { plan, ...particular } = polygon
+  const windows = settings['rate-limits'].profiles[plan]!
+  const { concurrency: _concurrency, ...network } = settings.network
   return ({ calendar, clock }) =>
     createPolygonProvider({
-      baseUrl: polygon.baseUrl,
-      apiKey: polygon.apiKey,
-      allowedHosts: polygon.allowedHosts,
-      quota: createRateLimiter({ limits: { polygon: { windows, marginMs } }, clock }),
+      ...network,
+      ...particular,
+      quota: rateLimiterOf(settings, { polygon: windows }, clock),
       quotaKey: 'polygon',
       rateLimitedPauseMs: shortestWindowMs(windows),
       calendar,
       clock,
-      intervals: polygon.intervals,
-      historyDays: polygon.historyDays,
-      requestTimeoutMs: polygon.requestTimeoutMs,
-      deadlineMs: polygon.deadlineMs,
-      attempts: polygon.attempts,
-      initialBackoffMs: polygon.initialBackoffMs,
     })
+}
+
+/** A limiter of some plans, with the margins and queues of `rate-limits.yaml`. */
+export function rateLimiterOf(
+  settings: Pick<Settings, 'rate-limits'>,
+  plans: Readonly<Record<string, readonly QuotaWindow[]>>,
+  clock: Clock,
+): RateLimiter {
+  const { profiles: _profiles, marginMs, ...options } = settings['rate-limits']
+  return createRateLimiter({
+    ...options,
+    limits: Object.fromEntries(Object.entries(plans).map(([key, windows]) => [key, { windows, marginMs }])),
+    clock,
+  })
 }
 
 /** A 429 that names no pause is waited out for the shortest window of the plan. */
@@ -120,7 +128,7 @@ export async function checkFiles(
   options: { readonly interval: Interval },
 ): Promise<void> {
   const open = files.map((file) => fileProvider([file], settings, options))
-  const parts = { calendar: createExchangeCalendar(settings.pipeline.exchange), clock: systemClock }
+  const parts = { calendar: createExchangeCalendar(settings.scanner.exchange), clock: systemClock }
   for (const create of open) {
     await using file = create(parts)
     for await (const _chunk of file.scan({ chunkRows: 1 })) break

@@ -5,16 +5,30 @@ import {
   applyMigrations,
   type Clock,
   errorMessage,
+  isVarveError,
+  type Lock,
   parseSessionDate,
+  type Secret,
   type SessionCalendar,
   type SessionDate,
   type SqlClient,
   systemClock,
   VarveError,
 } from '@varve/core'
-import { createEventStore, createJobEngine, eventsMigrations, type JobEngine } from '@varve/events'
+import { createEventStore, createJobEngine, eventsMigrations } from '@varve/events'
 import { BACKFILL_QUEUE, type PipelineContext } from '@varve/pipeline'
 import type { MarketDataProvider } from '@varve/providers'
+import {
+  component,
+  type ComponentStatus,
+  createApplicationContext,
+  createLock,
+  createPostgresLockStore,
+  createPostgresStateStore,
+  createStateManager,
+  runtimeMigrations,
+  type StateManager,
+} from '@varve/runtime'
 import {
   createBarStore,
   createCompanyStore,
@@ -26,7 +40,8 @@ import {
   createQuarantineStore,
   storageMigrations,
 } from '@varve/storage'
-import type { Settings } from './settings.ts'
+import { barStoreOptionsOf, pipelineOptionsOf, retentionOf, universeOf } from './settings/derive.ts'
+import type { Settings } from './settings/sections.ts'
 
 /** Where everything of one installation lies. */
 export interface Locations {
@@ -49,9 +64,10 @@ export interface OpenApplicationOptions {
   readonly asOf?: SessionDate
   /** Refuses to start an empty store: for commands that only read. */
   readonly mustExist?: boolean
+  /** Which limits of `contexts.yaml` hold for starting. @defaultValue `default` */
+  readonly profile?: 'default' | 'backfill' | 'scanner' | 'trading'
   /** Uses the embedded database even where a database URL is set. */
   readonly embeddedOnly?: boolean
-  readonly env?: Readonly<Record<string, string | undefined>>
 }
 
 export interface Application extends AsyncDisposable {
@@ -62,8 +78,17 @@ export interface Application extends AsyncDisposable {
   readonly asOf: SessionDate
   /** That session was asked for, or is the last the data has; it does not move on with time. */
   readonly fixedAsOf: boolean
-  /** The same application at another session. Only the original is to be closed. */
-  withSession(asOf: SessionDate): Application
+  /** Every component and its state. */
+  components(): readonly ComponentStatus[]
+  /** Mutual exclusion with every other process on this database, fenced. */
+  readonly lock: Lock
+  /** Documents that survive a restart, shared by every process on this database. */
+  readonly state: StateManager
+  /**
+   * The same application at another session, and with settings that have changed since. Only the original is to be
+   * closed.
+   */
+  withSession(asOf: SessionDate, settings?: Settings): Application
   /** Stops jobs, then closes provider and database. Closing twice is fine. */
   close(): Promise<void>
 }
@@ -75,68 +100,129 @@ export interface Application extends AsyncDisposable {
  * @throws `LISTING_EMPTY`, `DATA_DIR_NOT_WRITABLE`, `DIRECTORY_LOCKED`, `DATABASE_UNREACHABLE`, `DATE_INVALID`
  */
 export async function openApplication(options: OpenApplicationOptions): Promise<Application> {
-  const { settings } = options
-  const calendar = createExchangeCalendar(settings.pipeline.exchange)
+  const { settings, profile = 'default' } = options
+  const calendar = createExchangeCalendar(settings.scanner.exchange)
   const locations = locate(options)
   const provider = options.provider?.({ calendar, clock: systemClock })
-  let sql: SqlClient | undefined
-  let jobs: JobEngine | undefined
-  const close = async () => {
-    await jobs?.stop()
-    await provider?.close()
-    await sql?.close()
-  }
+  let built: ReturnType<typeof contextOf> | undefined
   try {
     const { asOf, fixed: fixedAsOf } = await resolveAsOf(options.asOf, provider, calendar)
-    const clock = clockAt(calendar, asOf)
     if (options.mustExist === true) refuseEmpty(options, locations)
     if (provider?.lastSession !== undefined) await refuseNothing(provider, asOf)
-    makeWritable(locations.dataDir)
-    sql = openDatabase(options, locations)
-    await applyMigrations(sql, [...storageMigrations, ...eventsMigrations])
-    jobs = createJobEngine({
-      sql,
-      exclusive: sql.engine === 'pglite',
-      queues: [
-        {
-          name: BACKFILL_QUEUE,
-          retryLimit: settings.pipeline.jobRetryLimit,
-          retryDelayMs: settings.pipeline.jobRetryDelayMs,
-        },
-      ],
+    const { contexts } = settings
+    built = contextOf(options, locations, provider, {
+      startTimeoutMs: contexts[profile].startTimeoutMs,
+      stopTimeoutMs: contexts.stopTimeoutMs,
+      abortGraceMs: contexts.abortGraceMs,
     })
-    await jobs.start()
-    const context: PipelineContext = {
+    const running = built
+    await running.start().catch((error: unknown) => {
+      throw startError(error)
+    })
+    const { jobs, events } = running.get('eventBus')
+    const sql = running.get('database')
+    const stores = {
       sql,
       companies: createCompanyStore(),
-      bars: createBarStore({ sql, lake: createLocalLake({ directory: locations.lake }) }),
+      bars: running.get('dualStorage'),
       coverage: createCoverageStore(),
-      quarantine: createQuarantineStore(),
+      quarantine: createQuarantineStore(settings.storage.hot),
       gaps: createGapStore(),
-      events: createEventStore({ sql }),
+      events,
       jobs,
       provider,
       calendar,
-      clock,
-      universe: settings.layers,
-      retention: settings.retention,
-      options: settings.pipeline,
     }
-    const at = (session: SessionDate): Application => ({
-      context: { ...context, clock: clockAt(calendar, session) },
-      settings,
+    const shared = {
       locations,
-      asOf: session,
       fixedAsOf,
-      withSession: at,
-      close,
-      [Symbol.asyncDispose]: close,
+      lock: createLock({ ...settings.daemon.lock, store: createPostgresLockStore({ sql }) }),
+      state: createStateManager({ store: createPostgresStateStore({ sql }) }),
+      components: () => running.status(),
+      close: () => running.close(),
+      [Symbol.asyncDispose]: () => running.close(),
+    }
+    const at = (session: SessionDate, current: Settings): Application => ({
+      ...shared,
+      context: {
+        ...stores,
+        clock: clockAt(calendar, session),
+        universe: universeOf(current),
+        retention: retentionOf(current),
+        options: pipelineOptionsOf(current),
+      },
+      settings: current,
+      asOf: session,
+      withSession: (next, changed = current) => at(next, changed),
     })
-    return at(asOf)
+    return at(asOf, settings)
   } catch (error) {
-    await close().catch(() => {})
+    if (built === undefined) await provider?.close()
+    else await built.close().catch(() => undefined)
     throw error
   }
+}
+
+/** Components in the order they need each other; all of them run, or none. */
+function contextOf(
+  options: OpenApplicationOptions,
+  locations: Locations,
+  provider: MarketDataProvider | undefined,
+  limits: { readonly startTimeoutMs: number; readonly stopTimeoutMs: number; readonly abortGraceMs: number },
+) {
+  const { settings } = options
+  return createApplicationContext({
+    ...limits,
+    components: {
+      sources: component({ start: () => provider, stop: (opened) => opened?.close() }),
+      database: component({
+        async start() {
+          makeWritable(locations.dataDir)
+          const sql = openDatabase(options, locations)
+          try {
+            await applyMigrations(sql, [...storageMigrations, ...eventsMigrations, ...runtimeMigrations])
+            return sql
+          } catch (error) {
+            await sql.close().catch(() => undefined)
+            throw error
+          }
+        },
+        stop: (sql) => sql.close(),
+      }),
+      dualStorage: component({
+        dependsOn: ['database'],
+        start: (parts) =>
+          createBarStore({
+            ...barStoreOptionsOf(settings),
+            sql: parts.get<SqlClient>('database'),
+            lake: createLocalLake({ directory: locations.lake }),
+          }),
+      }),
+      eventBus: component({
+        dependsOn: ['database'],
+        async start(parts) {
+          const sql = parts.get<SqlClient>('database')
+          const { retryLimit, retryDelayMs } = settings.events.jobs
+          const jobs = createJobEngine({
+            ...settings.events.jobs,
+            sql,
+            exclusive: sql.engine === 'pglite',
+            queues: [{ name: BACKFILL_QUEUE, retryLimit, retryDelayMs }],
+          })
+          await jobs.start()
+          return { jobs, events: createEventStore({ sql }) }
+        },
+        stop: ({ jobs }) => jobs.stop(),
+      }),
+    },
+  })
+}
+
+/** What one component says is what the user needs to know; several are told together. */
+function startError(error: unknown): unknown {
+  if (!isVarveError(error, 'CONTEXT_START_FAILED')) return error
+  const failures = error.details.failures
+  return isVarveError(error.cause) && Array.isArray(failures) && failures.length === 1 ? error.cause : error
 }
 
 function locate(options: OpenApplicationOptions): Locations {
@@ -144,24 +230,20 @@ function locate(options: OpenApplicationOptions): Locations {
   return {
     dataDir,
     database: join(dataDir, 'db'),
-    lake: resolve(options.settings.storage.lakeDirectory ?? join(dataDir, 'lake')),
+    lake: resolve(options.settings.storage.lake.directory ?? join(dataDir, 'lake')),
   }
 }
 
 function openDatabase(options: OpenApplicationOptions, locations: Locations): SqlClient {
-  const { storage } = options.settings
+  const { postgres, embedded } = options.settings.connections
   const url = databaseUrl(options)
-  if (url === undefined) return createPgliteClient({ directory: locations.database })
-  return createPostgresClient({
-    connectionString: url,
-    maxConnections: storage.maxConnections,
-    statementTimeoutMs: storage.statementTimeoutMs,
-  })
+  return url === undefined
+    ? createPgliteClient({ ...embedded, directory: locations.database })
+    : createPostgresClient({ ...postgres, connectionString: url })
 }
 
-function databaseUrl(options: OpenApplicationOptions): string | undefined {
-  if (options.embeddedOnly === true) return undefined
-  return options.settings.storage.databaseUrl ?? blankToUndefined((options.env ?? process.env).DATABASE_URL)
+function databaseUrl(options: OpenApplicationOptions): Secret | undefined {
+  return options.embeddedOnly === true ? undefined : options.settings.connections.databaseUrl
 }
 
 /** Reading from a store that was never filled is a mistake in the directory's name more often than not. */
@@ -171,10 +253,6 @@ function refuseEmpty(options: OpenApplicationOptions, locations: Locations): voi
     `nothing is stored in ${locations.dataDir} yet; fill it with "varve run" or "varve import", or name another --data-dir`,
     { code: 'STORE_EMPTY', details: { dataDir: locations.dataDir } },
   )
-}
-
-function blankToUndefined(text: string | undefined): string | undefined {
-  return text === undefined || text.trim() === '' ? undefined : text
 }
 
 function makeWritable(directory: string): void {

@@ -1,20 +1,27 @@
 import { createExchangeCalendar } from '@varve/calendar'
-import { VarveError } from '@varve/core'
+import { MINUTE_MS, VarveError } from '@varve/core'
 import { createTestClock } from '@varve/core/testing'
 import { createLogger } from '@varve/monitoring'
+import { createLock, createMemoryLockStore, createMemoryStateStore, createStateManager } from '@varve/runtime'
 import { expect, it } from 'vitest'
 import { type Application, startDaemon } from '../src/index.ts'
-
-const MINUTE_MS = 60_000
+import { settingsWith } from './support.ts'
 
 it('judges a session half an hour after its close, says when a cycle fails, and goes on', async () => {
   const clock = createTestClock(Date.parse('2026-06-30T20:20:00Z'))
   const asked: string[] = []
+  const { daemon: defaults, monitoring } = settingsWith()
+  const settings = settingsWith({
+    daemon: { ...defaults, port: 0, pollMs: MINUTE_MS },
+    monitoring: { ...monitoring, logLevel: 'silent' },
+  })
   // Only what the schedule looks at; every cycle fails, which must not end the service.
   const app = {
     fixedAsOf: false,
     context: { calendar: createExchangeCalendar(), sql: { engine: 'pglite' } },
     locations: { dataDir: 'none' },
+    lock: createLock({ store: createMemoryLockStore({ clock }), clock }),
+    state: createStateManager({ store: createMemoryStateStore({ clock }), clock }),
     withSession(session: string) {
       asked.push(session)
       throw new VarveError('no market today', { code: 'PROVIDER_UNAVAILABLE', retryable: true })
@@ -23,14 +30,7 @@ it('judges a session half an hour after its close, says when a cycle fails, and 
   } as unknown as Application
   const daemon = await startDaemon({
     open: () => Promise.resolve(app),
-    settings: {
-      host: '127.0.0.1',
-      port: 0,
-      afterCloseMinutes: 30,
-      pollMs: MINUTE_MS,
-      shutdownMs: MINUTE_MS,
-      logLevel: 'silent',
-    },
+    settings,
     logger: createLogger({ level: 'silent', component: 'test' }),
     clock,
   })

@@ -62,8 +62,8 @@ describe.each(engines)('the flow on %s', (engine) => {
       (await app.context.companies.load(app.context.sql)).map((company) => [company.symbol, company.layer]),
     )
   const depthOf = (layer: Layer, asOf: SessionDate): SessionDate => {
-    const policy = addDays(asOf, -settings.retention.bars['1d'][`${layer}`]!.coldDays)
-    const lookback = lookbackStart(asOf, lookbackSessions(settings.layers), calendar)
+    const policy = addDays(asOf, -settings.layers.definitions[layer]!.data.bars['1d']!.coldDays)
+    const lookback = lookbackStart(asOf, lookbackSessions(app.context.universe), calendar)
     return policy < lookback ? policy : lookback
   }
   /** The first session from a date on for which the market has a bar. */
@@ -216,7 +216,7 @@ describe.each(engines)('the flow on %s', (engine) => {
     // Nothing is liquid enough any more, and nobody may stay for a while.
     const strict = quickSettings({
       layers: {
-        layers: settings.layers.layers.map((layer) => ({
+        definitions: settings.layers.definitions.map((layer) => ({
           ...layer,
           minimumStaySessions: 0,
           criteria:

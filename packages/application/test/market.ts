@@ -35,25 +35,26 @@ export function smallMarket(options: Partial<StandInMarketOptions> = {}): StandI
 export function quickSettings(
   change: { readonly [Name in keyof Settings]?: Partial<Settings[Name]> } = {},
 ): Settings {
-  const { retention, pipeline } = settingsWith()
-  const depth = (hotDays: number, coldDays: number) => ({ hotDays, coldDays })
+  const { layers, events, network } = settingsWith()
+  const days = [
+    { hotDays: 7, coldDays: 30 },
+    { hotDays: 30, coldDays: 90 },
+    { hotDays: 40, coldDays: 120 },
+    { hotDays: 50, coldDays: 180 },
+  ]
   return settingsWith({
+    layers: {
+      definitions: layers.definitions.map((definition, layer) => ({
+        ...definition,
+        data: { ...definition.data, bars: { ...definition.data.bars, '1d': days[layer] } },
+      })),
+    },
+    events: {
+      ...events,
+      jobs: { ...events.jobs, batchSize: 40, retryLimit: 12, retryDelayMs: 5 },
+    },
+    network: { ...network, concurrency: 8 },
     ...change,
-    retention: {
-      bars: {
-        ...retention.bars,
-        '1d': { '0': depth(7, 30), '1': depth(30, 90), '2': depth(40, 120), '3': depth(50, 180) },
-      },
-      ...change.retention,
-    },
-    pipeline: {
-      ...pipeline,
-      jobBatchSize: 40,
-      jobRetryLimit: 12,
-      jobRetryDelayMs: 5,
-      fetchConcurrency: 8,
-      ...change.pipeline,
-    },
   })
 }
 
@@ -145,7 +146,7 @@ export async function compareWithMarket(
   const admitted: string[] = []
   for (const { symbol, active, layer } of await context.companies.load(context.sql)) {
     if (!active || layer === null) continue
-    const depth = context.retention.bars['1d'][`${layer}`]!.coldDays
+    const depth = context.retention.layers[layer]!.bars['1d']!.coldDays
     for (const { date } of calendar.sessionsInRange(addDays(app.asOf, -depth), app.asOf)) {
       const key = `${symbol} ${date}`
       if (market.bar(symbol, date) !== undefined && !held.has(key)) admitted.push(key)

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { barAt, type Bar } from '@varve/core'
+import { barAt, type Bar, Secret } from '@varve/core'
 import { createPostgresClient, type StoreChecksums } from '@varve/storage'
 import {
   type Application,
@@ -17,13 +17,17 @@ export const DAY_MS = 86_400_000
 export const engines = ['pglite', 'postgres'] as const
 export type Engine = (typeof engines)[number]
 
+const DEFAULTS = await loadSettings({ directory: null, env: {} })
+
 /** The built-in configuration with some sections changed. */
 export function settingsWith(
   change: { readonly [Name in keyof Settings]?: Partial<Settings[Name]> } = {},
 ): Settings {
-  const base = loadSettings({ directory: null, env: {} })
   return Object.fromEntries(
-    Object.entries(base).map(([name, section]) => [name, { ...section, ...change[name as keyof Settings] }]),
+    Object.entries(DEFAULTS).map(([name, section]) => [
+      name,
+      { ...section, ...change[name as keyof Settings] },
+    ]),
   ) as Settings
 }
 
@@ -37,7 +41,7 @@ export interface TestPlace extends AsyncDisposable {
 /** An empty folder, and for `postgres` an empty database; both are gone after disposal. */
 export async function createPlace(engine: Engine): Promise<TestPlace> {
   const dataDir = mkdtempSync(join(tmpdir(), 'varve-app-'))
-  let env: Record<string, string | undefined> = {}
+  let databaseUrl: Secret | undefined
   let dropDatabase = async () => {}
   if (engine === 'postgres') {
     const server = process.env.VARVE_TEST_DATABASE_URL
@@ -50,13 +54,17 @@ export async function createPlace(engine: Engine): Promise<TestPlace> {
     await onServer(`CREATE DATABASE ${name}`)
     const url = new URL(server)
     url.pathname = `/${name}`
-    env = { DATABASE_URL: url.href }
+    databaseUrl = new Secret(url.href)
     dropDatabase = () => onServer(`DROP DATABASE ${name} WITH (FORCE)`)
   }
   return {
     engine,
     dataDir,
-    open: (options = {}) => openApplication({ settings: settingsWith(), dataDir, env, ...options }),
+    open(options = {}) {
+      const settings = options.settings ?? settingsWith()
+      const connections = { ...settings.connections, databaseUrl }
+      return openApplication({ dataDir, ...options, settings: { ...settings, connections } })
+    },
     async [Symbol.asyncDispose]() {
       await dropDatabase()
       rmSync(dataDir, { recursive: true, force: true })

@@ -4,41 +4,62 @@ export type ConfigProblemCode =
   | 'CONFIG_NOT_FOUND'
   | 'CONFIG_UNREADABLE'
   | 'CONFIG_UNKNOWN_FILE'
+  | 'CONFIG_ENCODING'
+  | 'CONFIG_TOO_LARGE'
+  | 'CONFIG_TOO_DEEP'
   | 'CONFIG_SYNTAX'
+  | 'CONFIG_TAG'
+  | 'CONFIG_ALIASES'
   | 'CONFIG_DUPLICATE_KEY'
   | 'CONFIG_UNKNOWN_KEY'
   | 'CONFIG_INVALID_VALUE'
   | 'CONFIG_MISSING_KEY'
+  | 'CONFIG_CROSS_FIELD'
+  | 'CONFIG_PLACEHOLDER'
   | 'CONFIG_VARIABLE_MISSING'
+  | 'CONFIG_VARIABLE_BLANK'
   | 'CONFIG_VARIABLE_FORBIDDEN'
+  | 'CONFIG_VARIABLE_INVALID'
+  | 'CONFIG_SUBSTITUTION_CYCLE'
+  | 'CONFIG_SECRET_MISSING'
+  | 'CONFIG_SECRET_BLANK'
+  | 'CONFIG_ENVIRONMENT'
 
 /** One fault of one file. */
 export interface ConfigProblem {
-  /** Name of the file inside the configuration directory. */
+  /** Relative to the configuration folder; `environment` or `--set` where no file is at fault. */
   readonly file: string
   /** Counted from 1. */
   readonly line: number
   readonly column: number
   readonly code: ConfigProblemCode
-  /** Where in the document: `layers.2.criteria.0.metric`; empty for the document itself. */
-  readonly path: string
+  /** Key of the setting; empty for the file itself. */
+  readonly key: string
   readonly message: string
 }
 
-/** Every fault found, in one error. Its text is one `FILE.yaml:LINE:COLUMN code message` per line. */
+/** Every fault found, in one error. Its text is one `FILE:LINE:COLUMN CODE message` per line. */
 export class ConfigError extends VarveError {
   readonly problems: readonly ConfigProblem[]
 
   constructor(problems: readonly ConfigProblem[]) {
-    super(
-      problems
-        .map((item) => `${item.file}:${item.line}:${item.column} ${item.code} ${item.message}`)
-        .join('\n'),
-      {
-        code: 'CONFIG_INVALID',
-        details: { problems },
-      },
-    )
+    super(problems.map(formatProblem).join('\n'), { code: 'CONFIG_INVALID', details: { problems } })
     this.problems = problems
   }
+}
+
+/** `storage.yaml:3:14 CONFIG_INVALID_VALUE hot.batchSize: expected …` */
+export function formatProblem({ file, line, column, code, message }: ConfigProblem): string {
+  return `${file}:${line}:${column} ${code} ${message}`
+}
+
+/** Where a problem stands. */
+export interface Place {
+  readonly file: string
+  readonly line?: number | undefined
+  readonly column?: number | undefined
+}
+
+export function problem(code: ConfigProblemCode, place: Place, message: string, key = ''): ConfigProblem {
+  return { file: place.file, line: place.line ?? 1, column: place.column ?? 1, code, key, message }
 }

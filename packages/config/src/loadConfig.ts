@@ -1,269 +1,234 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
-import { isMap, isScalar, LineCounter, parseDocument, visit, type Document, type Node } from 'yaml'
-import type { z } from 'zod'
-import { ConfigError, type ConfigProblem, type ConfigProblemCode } from './ConfigError.ts'
-import { nearest } from './nearest.ts'
-import { keysAt } from './schemaKeys.ts'
-import { substituteVariables } from './substitute.ts'
-
-/** Schema of each file, by its name without `.yaml`. Every schema must accept `{}`: a missing file means defaults. */
-export type ConfigSections = Readonly<Record<string, z.ZodType>>
-
-export interface LoadConfigOptions<Sections extends ConfigSections> {
-  /** Folder of YAML files; `null` takes every default. */
-  readonly directory: string | null
-  readonly sections: Sections
-  /** Values used where a file says nothing, by section; the lowest precedence. */
-  readonly defaults?: { readonly [Name in keyof Sections]?: unknown }
-  readonly env?: Readonly<Record<string, string | undefined>>
-  /** Names of environment variables the files may refer to. */
-  readonly allowedVariables?: readonly string[]
-}
-
-export interface LoadedConfig<Sections extends ConfigSections> {
-  readonly values: { readonly [Name in keyof Sections]: z.output<Sections[Name]> }
-  /** Files read, in order of their names. */
-  readonly files: readonly string[]
-}
+import { checkedOptions, REDACTED, VarveError } from '@varve/core'
+import { ConfigError, type ConfigProblem, problem } from './ConfigError.ts'
+import { describeSettings, descriptionOf, type SettingDescription } from './describe.ts'
+import { filePieces, parseFiles } from './filePieces.ts'
+import { problemsOf } from './issues.ts'
+import { nearestKey, type Target, targetOf } from './keys.ts'
+import { configLimitsSchema } from './limits.ts'
+import { environmentPieces, overridePieces } from './outside.ts'
+import type { Path } from './parseFile.ts'
+import { merge, overlaps, type Piece, sayings } from './pieces.ts'
+import { readFolder } from './readFolder.ts'
+import { isSecret, schemasAt, valueAt } from './schema.ts'
+import { covered, escaped, freeze, leavesOf } from './show.ts'
+import type {
+  ConfigSections,
+  ConfigValues,
+  ConfigWarning,
+  Explanation,
+  LoadConfigOptions,
+  LoadedConfig,
+  Origin,
+} from './types.ts'
+import { createVariables } from './variables.ts'
 
 /**
- * Reads and checks a folder of single-purpose YAML files.
+ * Reads and checks a configuration: defaults, a folder of single-purpose files, the files of a profile over them,
+ * environment variables, and what the command line sets; each over the one before. Every problem of every source is
+ * found before anything is returned.
  *
- * @throws `CONFIG_INVALID` ({@link ConfigError}) with every problem of every file, each with line and column
+ * @throws `CONFIG_INVALID` ({@link ConfigError}) with every problem, each with file, line and column; `OPTION_INVALID`
  */
-export function loadConfig<Sections extends ConfigSections>(
+export async function loadConfig<Sections extends ConfigSections>(
   options: LoadConfigOptions<Sections>,
-): LoadedConfig<Sections> {
+): Promise<LoadedConfig<Sections>> {
+  const { directory, sections, profile, env = process.env, variables: rules = {} } = options
+  const limits = checkedOptions(configLimitsSchema, options.limits ?? {}, 'loadConfig: limits')
+  checkKeys(options)
   const problems: ConfigProblem[] = []
-  const documents = new Map<string, SourceFile>()
-  if (options.directory !== null) {
-    for (const file of listFiles(options.directory)) {
-      const section = file.replace(/\.ya?ml$/, '')
-      if (options.sections[section] === undefined) {
-        const guess = nearest(section, Object.keys(options.sections))
-        const known = Object.keys(options.sections).map((name) => `${name}.yaml`)
-        problems.push(
-          at(
-            file,
-            'CONFIG_UNKNOWN_FILE',
-            `no setting lives in this file${guess ? `; did you mean ${guess}.yaml?` : `; known files: ${known.join(', ')}`}`,
-          ),
+  const warnings: ConfigWarning[] = []
+  const raw =
+    directory === null
+      ? []
+      : await readFolder(
+          { directory, profile, profiles: options.profiles, sections: Object.keys(sections), limits },
+          problems,
         )
-        continue
-      }
-      if (documents.has(section)) {
-        problems.push(
-          at(
-            file,
-            'CONFIG_DUPLICATE_KEY',
-            `${section} is already defined by ${documents.get(section)!.file}; keep one`,
-          ),
-        )
-        continue
-      }
-      const source = readSource(options.directory, file, options, problems)
-      if (source !== undefined) documents.set(section, source)
-    }
-  }
-  const values: Record<string, unknown> = {}
-  for (const [section, schema] of Object.entries(options.sections)) {
-    const source = documents.get(section)
-    const input =
-      source === undefined ? (options.defaults?.[section] ?? {}) : (source.document.toJS() as unknown)
-    const parsed = schema.safeParse(input ?? {})
-    if (parsed.success) values[section] = parsed.data
-    else
-      problems.push(
-        ...parsed.error.issues.flatMap((issue) => describe(issue, schema, section, source, input)),
-      )
-  }
-  if (problems.length > 0) {
-    problems.sort((a, b) =>
-      a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column,
-    )
-    throw new ConfigError(problems)
-  }
-  return {
-    values: values as LoadedConfig<Sections>['values'],
-    files: [...documents.values()].map((source) => source.file),
-  }
-}
-
-interface SourceFile {
-  readonly file: string
-  readonly document: Document
-  readonly lines: LineCounter
-}
-
-function at(
-  file: string,
-  code: ConfigProblemCode,
-  message: string,
-  line = 1,
-  column = 1,
-  path = '',
-): ConfigProblem {
-  return { file, line, column, code, path, message }
-}
-
-function listFiles(directory: string): string[] {
-  if (!existsSync(directory) || !statSync(directory).isDirectory()) {
-    throw new ConfigError([
-      at(directory, 'CONFIG_NOT_FOUND', 'no such directory; run "varve init" to write one'),
-    ])
-  }
-  try {
-    return readdirSync(directory)
-      .filter((name) => /\.ya?ml$/.test(name))
-      .sort()
-  } catch (error) {
-    throw new ConfigError([at(directory, 'CONFIG_UNREADABLE', `cannot list the directory: ${String(error)}`)])
-  }
-}
-
-function readSource(
-  directory: string,
-  file: string,
-  options: Pick<LoadConfigOptions<ConfigSections>, 'env' | 'allowedVariables'>,
-  problems: ConfigProblem[],
-): SourceFile | undefined {
-  let text: string
-  try {
-    text = readFileSync(join(directory, file), 'utf8')
-  } catch (error) {
-    problems.push(
-      at(
-        file,
-        'CONFIG_UNREADABLE',
-        `cannot read the file: ${error instanceof Error ? error.message : String(error)}`,
-      ),
-    )
-    return undefined
-  }
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true })
-  for (const error of document.errors) {
-    const place = lines.linePos(error.pos[0])
-    const code = error.code === 'DUPLICATE_KEY' ? 'CONFIG_DUPLICATE_KEY' : 'CONFIG_SYNTAX'
-    problems.push(
-      at(
-        file,
-        code,
-        error.message.split('\n')[0]!.replace(/ at line \d+, column \d+:?$/, ''),
-        place.line,
-        place.col,
-      ),
-    )
-  }
-  if (document.errors.length > 0) return undefined
-  const allowed = new Set(options.allowedVariables ?? [])
-  const env = options.env ?? process.env
-  let sound = true
-  visit(document, {
-    Scalar(_key, node) {
-      if (typeof node.value !== 'string' || !node.value.includes('${')) return
-      const result = substituteVariables(node.value, env, allowed)
-      if (result.ok) {
-        node.value = result.value
-        return
-      }
-      sound = false
-      const place = lines.linePos(node.range?.[0] ?? 0)
-      const [code, message] =
-        result.reason === 'forbidden'
-          ? ([
-              'CONFIG_VARIABLE_FORBIDDEN',
-              `\${${result.variable}} may not be used here; allowed: ${[...allowed].join(', ') || 'none'}`,
-            ] as const)
-          : ([
-              'CONFIG_VARIABLE_MISSING',
-              `environment variable ${result.variable} is ${result.reason}; set it before starting`,
-            ] as const)
-      problems.push(at(file, code, message, place.line, place.col))
-    },
+  const variables = createVariables({
+    rules,
+    env,
+    sources: options.secretSources ?? [],
+    signal: options.signal,
+    maxFileBytes: limits.maxFileBytes,
   })
-  return sound ? { file, document, lines } : undefined
-}
-
-function describe(
-  issue: z.core.$ZodIssue,
-  schema: z.ZodType,
-  section: string,
-  source: SourceFile | undefined,
-  input: unknown,
-): ConfigProblem[] {
-  const path = issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part))
-  const dotted = path.join('.')
-  const file = source?.file ?? `${section}.yaml`
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => {
-      const place = positionOf(source, [...path, key], true)
-      const guess = nearest(key, keysAt(schema, path))
-      return at(
-        file,
-        'CONFIG_UNKNOWN_KEY',
-        `unknown key "${key}"${guess ? `; did you mean "${guess}"?` : ''}`,
-        place.line,
-        place.column,
-        [...path, key].join('.'),
-      )
-    })
+  const context = {
+    sections,
+    deprecated: options.deprecated ?? [],
+    limits,
+    problems,
+    warnings,
+    broken: new Set<string>(),
   }
-  const missing = issue.code === 'invalid_type' && valueAt(input, path) === undefined
-  const place = positionOf(source, path, false)
-  const found = valueAt(input, path)
-  const shown = missing || found === undefined ? '' : `; found ${JSON.stringify(found)}`
-  return [
-    at(
-      file,
-      missing ? 'CONFIG_MISSING_KEY' : 'CONFIG_INVALID_VALUE',
-      `${dotted === '' ? 'the document' : dotted}: ${lowerFirst(issue.message)}${issue.code === 'custom' ? '' : shown}`,
-      place.line,
-      place.column,
-      dotted,
-    ),
+  const parsed = parseFiles(raw, context)
+  await variables.prepare(parsed.flatMap(({ references }) => references.map(({ text }) => text)))
+  const outside = {
+    sections,
+    env,
+    envPrefix: options.envPrefix,
+    rules,
+    variables,
+    profile,
+    overrides: options.overrides ?? {},
+  }
+  const pieces = [
+    ...defaultPieces(options.defaults ?? {}),
+    ...filePieces(parsed, variables, context),
+    ...(await environmentPieces(outside, problems)),
+    ...overridePieces(outside, problems),
   ]
-}
+  const bySection = new Map(
+    Object.keys(sections).map((name) => [name, pieces.filter((piece) => piece.section === name)]),
+  )
+  let described: SettingDescription[] | undefined
+  const descriptions = () => (described ??= describeSettings(sections))
+  const originOf = (section: string, path: Path, of?: 'key' | 'value'): Origin =>
+    placeIn(bySection.get(section) ?? [], path, of)
 
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1)
-}
-
-function valueAt(input: unknown, path: readonly (string | number)[]): unknown {
-  let current = input
-  for (const part of path) {
-    if (current === null || typeof current !== 'object') return undefined
-    current = (current as Record<string | number, unknown>)[part]
-  }
-  return current
-}
-
-/** Where a path stands in the file; its nearest existing parent when it does not. */
-function positionOf(
-  source: SourceFile | undefined,
-  path: readonly (string | number)[],
-  ofKey: boolean,
-): { line: number; column: number } {
-  if (source === undefined) return { line: 1, column: 1 }
-  for (let length = path.length; length > 0; length--) {
-    const parentPath = path.slice(0, length - 1)
-    const parent = length === 1 ? source.document.contents : source.document.getIn(parentPath, true)
-    const last = path[length - 1]
-    if (isMap(parent)) {
-      const pair = parent.items.find((item) => isScalar(item.key) && String(item.key.value) === String(last))
-      const node = (ofKey || length < path.length ? pair?.key : (pair?.value ?? pair?.key)) as
-        Node | null | undefined
-      if (pair !== undefined && node?.range) {
-        const place = source.lines.linePos(node.range[0])
-        return { line: place.line, column: place.col }
-      }
-    }
-    const node = source.document.getIn(path.slice(0, length), true) as Node | undefined
-    if (node !== undefined && node !== null && typeof node === 'object' && 'range' in node && node.range) {
-      const place = source.lines.linePos(node.range[0])
-      return { line: place.line, column: place.col }
+  const values: Record<string, unknown> = {}
+  for (const [section, schema] of Object.entries(sections)) {
+    const own = bySection.get(section)!
+    const input = own.reduce<unknown>((base, piece) => merge(base, piece.tree, [schema]), {}) ?? {}
+    const result = schema.safeParse(input)
+    if (result.success) values[section] = freeze(result.data)
+    else if (!context.broken.has(section)) {
+      const refused = parsed.flatMap((file) => (file.section === section ? file.refused : []))
+      problems.push(
+        ...problemsOf(result.error.issues, {
+          section,
+          schema,
+          input,
+          descriptions,
+          limit: limits.maxProblems,
+          refused: (path) => refused.some((item) => overlaps(item, path)),
+          placeOf: (path, of) => originOf(section, path, of),
+        }).slice(0, limits.maxProblems),
+      )
     }
   }
-  return { line: 1, column: 1 }
+
+  const placeOfKey = (key: string) => {
+    const [name] = key.split('.')
+    const { section, path } = targetOf(sections, key) ?? { section: name!, path: [] }
+    const { file, line, column, variable, source } = originOf(section, path)
+    const outsideName = variable === undefined ? `${section}.yaml` : 'environment'
+    return { file: file ?? (variable === undefined ? source : undefined) ?? outsideName, line, column }
+  }
+  if (problems.length === 0) {
+    for (const check of options.crossChecks ?? []) {
+      check(values as ConfigValues<Sections>, (key, message) =>
+        problems.push(problem('CONFIG_CROSS_FIELD', placeOfKey(key), `${key}: ${message}`, key)),
+      )
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(sorted(problems))
+
+  for (const { key, when, message } of options.risks ?? []) {
+    const { section, path } = targetOf(sections, key)!
+    const value = valueAt(values[section], path)
+    if (value === undefined || !when(value)) continue
+    const shown = JSON.stringify(covered(value, sections[section]!, path))
+    warnings.push({ code: 'CONFIG_RISKY', key, ...placeOfKey(key), message: `${key} = ${shown}: ${message}` })
+  }
+
+  let leaves: ReadonlyMap<string, { readonly value: unknown; readonly target: Target }> | undefined
+  const allLeaves = () =>
+    (leaves ??= new Map(
+      leavesOf(values).map(({ path: [section, ...path], value }) => [
+        [section, ...path].join('.'),
+        { value: covered(value, sections[section!]!, path), target: { section: section!, path } },
+      ]),
+    ))
+
+  const explain = (key: string): Explanation => {
+    const target = allLeaves().get(key)?.target ?? targetOf(sections, key)
+    if (target === undefined) throw keyUnknown(key, nearestKey(sections, key))
+    const { section, path } = target
+    const schema = sections[section]!
+    const secret = schemasAt(schema, path).some(isSecret)
+    const [winner, ...overrode] = sayings(bySection.get(section)!, path, schema)
+    const description = descriptionOf(descriptions(), [section, ...path])
+    return {
+      key,
+      value: covered(valueAt(values[section], path), schema, path),
+      origin: winner?.origin ?? { kind: 'default' },
+      overrode: overrode.map(({ value, origin }) => ({ value: covered(value, schema, path), origin })),
+      type: description?.type ?? 'map',
+      range: description?.range ?? '',
+      default: secret && description?.default !== undefined ? REDACTED : description?.default,
+      description: description?.description ?? '',
+      secret,
+    }
+  }
+
+  let flat: Readonly<Record<string, unknown>> | undefined
+  return Object.freeze({
+    values: Object.freeze(values) as ConfigValues<Sections>,
+    profile,
+    files: Object.freeze(raw.map(({ file }) => file)),
+    warnings: Object.freeze(warnings),
+    explain,
+    flatten: () =>
+      (flat ??= Object.freeze(
+        Object.fromEntries([...allLeaves()].map(([key, { value }]) => [key, freeze(value)])),
+      )),
+    redacted: () =>
+      Object.fromEntries(
+        Object.entries(values).map(([name, value]) => [name, escaped(covered(value, sections[name]!))]),
+      ),
+    origins: () => new Map([...allLeaves().keys()].map((key) => [key, explain(key).origin])),
+  })
+}
+
+/** @throws `OPTION_INVALID` where an option names a setting there is not */
+function checkKeys(
+  options: Pick<LoadConfigOptions<ConfigSections>, 'sections' | 'variables' | 'risks' | 'deprecated'>,
+): void {
+  const named = [
+    ...Object.entries(options.variables ?? {}).map(([name, { setting }]) => [`variables.${name}`, setting]),
+    ...(options.risks ?? []).map(({ key }, index) => [`risks.${index}`, key]),
+    ...(options.deprecated ?? []).map(({ to }, index) => [`deprecated.${index}`, to]),
+  ] as const
+  const faults = named.flatMap(([option, key]) =>
+    key === undefined || targetOf(options.sections, key) !== undefined
+      ? []
+      : [`${option} names "${key}", which no section has`],
+  )
+  if (faults.length === 0) return
+  throw new VarveError(`options of loadConfig: ${faults.join('; ')}`, {
+    code: 'OPTION_INVALID',
+    details: { of: 'loadConfig', faults },
+  })
+}
+
+function defaultPieces(defaults: Readonly<Record<string, unknown>>): Piece[] {
+  return Object.entries(defaults).map(([section, tree]) => ({
+    section,
+    tree,
+    origin: () => ({ kind: 'default' as const }),
+  }))
+}
+
+/** Where the highest piece that says anything of a path, or of its nearest parent, says it. */
+function placeIn(pieces: readonly Piece[], path: Path, of?: 'key' | 'value'): Origin {
+  for (let length = path.length; length >= 0; length--) {
+    const part = path.slice(0, length)
+    const piece = [...pieces]
+      .reverse()
+      .find((item) => valueAt(item.tree, part) !== undefined && item.origin(part).kind !== 'default')
+    if (piece !== undefined) return piece.origin(length === path.length ? path : part, of)
+  }
+  return { kind: 'default' }
+}
+
+function sorted(problems: readonly ConfigProblem[]): ConfigProblem[] {
+  return [...problems].sort((a, b) =>
+    a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column,
+  )
+}
+
+function keyUnknown(key: string, guess: string | undefined): VarveError {
+  return new VarveError(
+    `there is no setting "${key}"${guess === undefined ? '; "varve config show --flat" lists all' : `; did you mean "${guess}"?`}`,
+    { code: 'CONFIG_KEY_UNKNOWN', details: { key, nearest: guess ?? null } },
+  )
 }

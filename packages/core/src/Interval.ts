@@ -1,3 +1,4 @@
+import { DAY_MS, HOUR_MS, MINUTE_MS } from './time.ts'
 import { VarveError } from './VarveError.ts'
 
 /** Bar lengths, shortest first. `tick` is a single trade and has no length. */
@@ -24,11 +25,11 @@ const ALIASES: Readonly<Record<string, Interval>> = {
 
 const LENGTH_MS: Record<Interval, number> = {
   tick: 0,
-  '1m': 60_000,
-  '5m': 300_000,
-  '15m': 900_000,
-  '1h': 3_600_000,
-  '1d': 86_400_000,
+  '1m': MINUTE_MS,
+  '5m': 5 * MINUTE_MS,
+  '15m': 15 * MINUTE_MS,
+  '1h': HOUR_MS,
+  '1d': DAY_MS,
 }
 
 /** Length of the interval in milliseconds; 0 for `tick`. */

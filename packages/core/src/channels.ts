@@ -25,10 +25,12 @@ export const channelNames = {
   scan: 'varve:scan',
   /** `{ detected, healed, confirmedEmpty, open }` a gap pass */
   gaps: 'varve:gaps',
-  /** `{ interval, archivedRows, deletedRows, files, bytes }` a retention pass */
+  /** `{ interval, archivedRows, restoredRows, deletedRows, files, bytes }` a retention pass */
   retention: 'varve:retention',
   /** `{ stage, done, total, unit, note? }` progress of a long step */
   progress: 'varve:progress',
+  /** `{ key, severity, message }` something a person should know of; `key` says what is the same thing */
+  alert: 'varve:alert',
   /** `{ level, component, message, ...fields }` something worth a log line */
   log: 'varve:log',
 } as const

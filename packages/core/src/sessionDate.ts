@@ -1,10 +1,10 @@
+import { DAY_MS } from './time.ts'
 import { VarveError } from './VarveError.ts'
 
 /** A session's date in the exchange's calendar, `YYYY-MM-DD`. A string, so that no time zone can shift it. */
 export type SessionDate = string
 
 const FORM = /^(\d{4})-(\d{2})-(\d{2})$/
-const DAY_MS = 86_400_000
 
 /** True for a date of the form `YYYY-MM-DD` that exists in the Gregorian calendar. */
 export function isSessionDate(text: string): boolean {

@@ -1,4 +1,4 @@
-import { type Clock, VarveError, errorMessage, publish, systemClock } from '@varve/core'
+import { type Clock, VarveError, checkedOptions, errorMessage, publish, systemClock } from '@varve/core'
 import { randomUUID } from 'node:crypto'
 import { type CommandResponse, PgBoss } from 'pg-boss'
 import { bossDb, callBoss } from './bossDb.ts'
@@ -10,34 +10,22 @@ import {
   unknownQueueError,
 } from './jobErrors.ts'
 import { type BatchHost, createJobRunner } from './jobRunner.ts'
+import { jobEngineOptionsSchema } from './options.ts'
 import * as jobSql from './jobSql.ts'
 import type { DeadLetter, Job, JobCounts, JobEngine, JobEngineOptions, JobQueueOptions } from './jobTypes.ts'
 
 /** Channel notified when jobs were committed; the payload is the queue. */
 export const JOBS_CHANNEL = 'varve_jobs'
 
-/** Workers a job may outlive before it is taken for what kills them. */
-const DEATHS_ALLOWED = 20
-const CLEAN_UP_EVERY_MS = 60_000
-const BEATS_PER_HEARTBEAT = 3
 
 /**
  * A job engine on pg-boss 12.35.0, over Postgres or embedded Postgres alike. Fetching and completing are fenced by
  * attempt: whoever lost a job cannot settle it, and its transaction rolls back.
  */
 export function createJobEngine(options: JobEngineOptions): JobEngine {
-  const {
-    sql,
-    queues,
-    clock = systemClock,
-    heartbeatSeconds = 10,
-    superviseSeconds = 2,
-    pollMs = 2_000,
-    exclusive = false,
-    stopTimeoutMs = 10_000,
-    keepCompletedMs = 86_400_000,
-    keepFailedMs = 90 * 86_400_000,
-  } = options
+  const { sql, queues, clock = systemClock, exclusive = false } = options
+  const settings = checkedOptions(jobEngineOptionsSchema, options, 'the job engine')
+  const { heartbeatSeconds, superviseSeconds, pollMs, stopTimeoutMs, keepCompletedMs, keepFailedMs } = settings
   const known = new Map(queues.map((queue) => [queue.name, queue]))
   if (known.size !== queues.length || queues.length === 0) {
     throw new VarveError('expected at least one queue, each name once', { code: 'OPTION_INVALID' })
@@ -64,7 +52,7 @@ export function createJobEngine(options: JobEngineOptions): JobEngine {
     error: unknown,
     retry: boolean,
   ): Promise<{ failed: number; retried: number }> => {
-    const { retryDelayMs, retryBackoff = true, retryDelayMaxMs = 900_000 } = queueOf(name)
+    const { retryDelayMs, retryBackoff = true, retryDelayMaxMs = settings.retryDelayMaxMs } = queueOf(name)
     const { rows } = await sql.query<{ id: string; state: string }>(jobSql.FAIL, [
       name,
       ...jobSql.fenceOf(jobs),
@@ -82,6 +70,7 @@ export function createJobEngine(options: JobEngineOptions): JobEngine {
   const host: BatchHost = {
     clock,
     pollMs,
+    shortestWaitMs: settings.shortestWaitMs,
     async fetch(queue, batchSize) {
       const rows = await callBoss(() => running().fetch(queue, { batchSize, includeMetadata: true }))
       return rows.map((row) => ({
@@ -123,11 +112,11 @@ export function createJobEngine(options: JobEngineOptions): JobEngine {
         ? await sql.query(jobSql.RECLAIM_UNKNOWN, [
             name,
             retryLimit,
-            DEATHS_ALLOWED,
+            settings.deathsAllowed,
             runner.held(name).map((job) => job.id),
             onStart ? 0 : heartbeatSeconds,
           ])
-        : await sql.query(jobSql.RECLAIM_SILENT, [name, retryLimit, DEATHS_ALLOWED])
+        : await sql.query(jobSql.RECLAIM_SILENT, [name, retryLimit, settings.deathsAllowed])
       if (rows.length > 0) {
         recovered += rows.length
         runner.wake(name)
@@ -190,9 +179,9 @@ export function createJobEngine(options: JobEngineOptions): JobEngine {
       boss = instance
       ended = new AbortController()
       background = [every(clock, superviseSeconds * 1_000, ended.signal, () => recover(false))]
-      background.push(every(clock, CLEAN_UP_EVERY_MS, ended.signal, cleanUp))
+      background.push(every(clock, settings.cleanUpEveryMs, ended.signal, cleanUp))
       if (!exclusive) {
-        background.push(every(clock, (heartbeatSeconds * 1_000) / BEATS_PER_HEARTBEAT, ended.signal, beat))
+        background.push(every(clock, (heartbeatSeconds * 1_000) / settings.beatsPerHeartbeat, ended.signal, beat))
       }
     })().catch((error: unknown) => {
       starting = undefined
@@ -222,7 +211,7 @@ export function createJobEngine(options: JobEngineOptions): JobEngine {
     [Symbol.asyncDispose]: stop,
 
     async enqueue(tx, name, jobs) {
-      const { retryLimit, expireMs = 21_600_000 } = queueOf(name)
+      const { retryLimit, expireMs = settings.expireMs } = queueOf(name)
       const instance = running()
       if (jobs.length === 0) return { enqueued: 0, coalesced: 0 }
       const byId = new Map(jobs.map((job) => [job.id ?? randomUUID(), job]))
@@ -284,7 +273,7 @@ export function createJobEngine(options: JobEngineOptions): JobEngine {
 
     recover: () => recover(false),
 
-    async deadLetters(name, { limit = 1_000 } = {}) {
+    async deadLetters(name, { limit = settings.deadLetterLimit } = {}) {
       queueOf(name)
       const { rows } = await sql.query<{
         id: string

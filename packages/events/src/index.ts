@@ -48,3 +48,5 @@ export type {
   NewJob,
   WorkOptions,
 } from './jobTypes.ts'
+export { jobEngineOptionsSchema, subscriptionOptionsSchema } from './options.ts'
+export type { JobEngineSettings, SubscriptionSettings } from './options.ts'

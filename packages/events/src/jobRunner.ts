@@ -7,6 +7,8 @@ import { type WakeUp, createWakeUp } from './wakeUp.ts'
 export interface BatchHost {
   readonly clock: Clock
   readonly pollMs: number
+  /** Shortest pause before looking again for a job that is due, milliseconds. */
+  readonly shortestWaitMs: number
   fetch(queue: string, batchSize: number): Promise<Job[]>
   fail(
     queue: string,
@@ -48,13 +50,10 @@ interface Batch {
 
 type MutableTally = { -readonly [Key in keyof JobTally]: JobTally[Key] }
 
-/** Shortest pause before looking again for a job that is due. */
-const SHORTEST_WAIT_MS = 5
-
 const nameOf = (job: Job): string => `${job.id}:${job.attempt}`
 
 export function createJobRunner(host: BatchHost): JobRunner {
-  const { clock, pollMs } = host
+  const { clock, pollMs, shortestWaitMs } = host
   const batches = new Set<Batch>()
   const loops = new Set<{ readonly stop: AbortController; readonly done: Promise<unknown> }>()
   const sleepers = new Map<string, Set<WakeUp>>()
@@ -211,7 +210,7 @@ export function createJobRunner(host: BatchHost): JobRunner {
         work(queue, options, handler, ending, abort, async (sleeper) => {
           const { waiting, active, dueMs } = await host.remaining(queue)
           if (waiting === 0 && active === 0) return true
-          const due = waiting > 0 ? Math.max(SHORTEST_WAIT_MS, dueMs) : pollMs
+          const due = waiting > 0 ? Math.max(shortestWaitMs, dueMs) : pollMs
           await sleeper.wait(Math.min(due, pollMs), ending)
           return false
         }),

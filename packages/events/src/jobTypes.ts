@@ -1,4 +1,5 @@
 import type { Clock, SqlClient, SqlTx } from '@varve/core'
+import type { JobEngineSettings } from './options.ts'
 
 /**
  * - **Queue**: jobs of one kind, worked by one handler.
@@ -23,34 +24,23 @@ export interface JobQueueOptions {
   readonly retryDelayMs: number
   /** Doubles the pause with every retry. @defaultValue true */
   readonly retryBackoff?: boolean
-  /** @defaultValue 900000 */
+  /** @defaultValue the engine's */
   readonly retryDelayMaxMs?: number
-  /** A job active for longer than this is taken away from its worker. @defaultValue 21600000 (6 h) */
+  /** A job active for longer than this is taken away from its worker. @defaultValue the engine's */
   readonly expireMs?: number
 }
 
-export interface JobEngineOptions {
+/** Its numbers, with their defaults: {@link jobEngineOptionsSchema}. */
+export interface JobEngineOptions extends JobEngineSettings {
   readonly sql: SqlClient
   readonly queues: readonly JobQueueOptions[]
   /** @defaultValue `systemClock` */
   readonly clock?: Clock
-  /** A worker silent for this long loses its jobs. @defaultValue 10 */
-  readonly heartbeatSeconds?: number
-  /** Pause between looks for jobs whose worker is gone. @defaultValue 2 */
-  readonly superviseSeconds?: number
-  /** Pause between looks for jobs when nobody notifies. @defaultValue 2000 */
-  readonly pollMs?: number
   /**
    * No other process can own jobs (embedded database). Then jobs left active by a dead process are given back at
    * once when the engine starts, and no heartbeats are written. @defaultValue false
    */
   readonly exclusive?: boolean
-  /** How long `stop` waits for handlers before their signal aborts. @defaultValue 10000 */
-  readonly stopTimeoutMs?: number
-  /** Completed jobs are deleted after this. @defaultValue 86400000 (1 day) */
-  readonly keepCompletedMs?: number
-  /** Dead letters are deleted after this. @defaultValue 7776000000 (90 days) */
-  readonly keepFailedMs?: number
 }
 
 export interface NewJob {

@@ -1,23 +1,22 @@
-import { type Clock, type SqlClient, type SqlTx, errorMessage, publish, systemClock } from '@varve/core'
+import { type Clock, type SqlClient, type SqlTx, checkedOptions, errorMessage, publish, systemClock } from '@varve/core'
 import { EVENTS_CHANNEL, type EventPosition, type EventStore, isAfter } from './EventStore.ts'
+import { type SubscriptionSettings, subscriptionOptionsSchema } from './options.ts'
 import type { EventType, StoredEvent } from './types.ts'
 import { createWakeUp } from './wakeUp.ts'
 
-export interface SubscriptionOptions {
+/** Its numbers, with their defaults: {@link subscriptionOptionsSchema}. */
+export interface SubscriptionOptions extends SubscriptionSettings {
   readonly sql: SqlClient
   readonly store: EventStore
   /** Names the place in the log; processes using the same name share the work. */
   readonly name: string
   /** Only these types; the others are passed over. */
   readonly types?: readonly EventType[]
-  readonly batchSize: number
   /**
    * Handles a batch. What it does through `tx` commits together with the new place in the log, hence exactly
    * once. When it throws nothing is kept and the batch comes again.
    */
   readonly handler: (tx: SqlTx, events: StoredEvent[]) => Promise<void>
-  /** Pause between looks when nobody notifies. @defaultValue 1000 */
-  readonly pollMs?: number
   /** @defaultValue `systemClock` */
   readonly clock?: Clock
 }
@@ -34,13 +33,11 @@ export interface Subscription extends AsyncDisposable {
   stop(): Promise<void>
 }
 
-/** After a notification an event may still hide behind an older transaction: look again this soon. */
-const FIRST_RETRY_MS = 10
-
 const START: EventPosition = { transactionId: '0', position: 0n }
 
 export function createSubscription(options: SubscriptionOptions): Subscription {
-  const { sql, store, name, types, batchSize, handler, pollMs = 1_000, clock = systemClock } = options
+  const { sql, store, name, types, handler, clock = systemClock } = options
+  const { batchSize, pollMs, firstRetryMs } = checkedOptions(subscriptionOptionsSchema, options, 'a subscription')
   let running: { readonly abort: AbortController; readonly done: Promise<void> } | undefined
   let registered = false
 
@@ -113,10 +110,10 @@ export function createSubscription(options: SubscriptionOptions): Subscription {
       while (!signal.aborted) {
         try {
           stopListening ??= await sql.listen(EVENTS_CHANNEL, () => {
-            retryMs = FIRST_RETRY_MS
+            retryMs = firstRetryMs
             wake.now()
           })
-          if ((await drain(signal)) > 0) retryMs = FIRST_RETRY_MS
+          if ((await drain(signal)) > 0) retryMs = firstRetryMs
         } catch (error) {
           if (signal.aborted) break
           retryMs = pollMs

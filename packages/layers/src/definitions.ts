@@ -1,3 +1,4 @@
+import type { Layer } from '@varve/core'
 import { z } from 'zod'
 import { METRIC_NAMES } from './metricNames.ts'
 
@@ -56,6 +57,12 @@ export const layerDefinitionSchema = z.strictObject({
     .min(0)
     .default(0)
     .describe('Sessions a symbol stays before its criteria can remove it'),
+  backfillPriority: z
+    .int()
+    .min(0)
+    .max(9)
+    .optional()
+    .describe('Higher is fetched first; the number of the layer without it'),
   unknownGraceSessions: z
     .int()
     .min(0)
@@ -125,4 +132,9 @@ export type Universe = z.output<typeof universeSchema>
 /** Sessions of daily history a metric snapshot looks at: the window, the session judged and the one before. */
 export function lookbackSessions(universe: Universe): number {
   return universe.metrics.windowSessions + 2
+}
+
+/** Which layer's data is fetched first: higher before lower. A symbol in no layer counts as layer 0. */
+export function backfillPriority(universe: Universe, layer: Layer | null): number {
+  return universe.layers[layer ?? 0]!.backfillPriority ?? layer ?? 0
 }

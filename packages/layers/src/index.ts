@@ -6,6 +6,7 @@ export {
   layerDefinitionSchema,
   lookbackSessions,
   metricOptionsSchema,
+  backfillPriority,
   universeSchema,
 } from './definitions.ts'
 export type { Criterion, LayerDefinition, MetricOptions, Universe } from './definitions.ts'

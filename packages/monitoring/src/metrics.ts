@@ -45,6 +45,7 @@ export function createMetrics(): Metrics {
   const layerSymbols = gauge('layer_symbols', 'Symbols in this layer or higher', ['layer'])
   const layerChanges = counter('layer_changes_total', 'Symbols whose layer changed')
   const gaps = gauge('gaps', 'Gaps of the last pass by state', ['state'])
+  const alerts = counter('alerts_total', 'Alerts raised', ['severity'])
   const archived = counter('rows_archived_total', 'Rows moved to the lake', ['interval'])
 
   const handlers: Partial<Record<ChannelName, (message: Record<string, unknown>) => void>> = {
@@ -56,6 +57,7 @@ export function createMetrics(): Metrics {
       })
       requestSeconds.observe({ provider: text(message.provider) }, number(message.durationMs) / 1000)
     },
+    alert: (message) => alerts.inc({ severity: text(message.severity) }),
     quota: (message) => quotaWaits.observe({ key: text(message.key) }, number(message.waitedMs) / 1000),
     breaker: (message) => breaker.inc({ name: text(message.name), to: text(message.to) }),
     retry: (message) => retries.inc({ name: text(message.name), code: text(message.code) }),

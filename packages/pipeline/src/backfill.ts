@@ -11,7 +11,7 @@ import {
   VarveError,
 } from '@varve/core'
 import type { Job, NewEvent } from '@varve/events'
-import { lookbackSessions } from '@varve/layers'
+import { backfillPriority, lookbackSessions } from '@varve/layers'
 import { BACKFILL_QUEUE, type PipelineContext } from './context.ts'
 import { type CoverageNote, coverageSource, coveredRanges, noteCoverage } from './cover.ts'
 import type { FetchNeed } from './fetchBars.ts'
@@ -89,7 +89,8 @@ async function workInterval(
     interval,
     needs: mergeNeeds(needs),
     concurrency: ctx.options.fetchConcurrency,
-    priority: 3 - Math.max(0, ...tasks.map((task) => task.data.layer ?? 0)),
+    // The limiter serves the lowest number first; the daily refresh, which scans wait for, has 0.
+    priority: 9 - Math.max(...tasks.map((task) => backfillPriority(ctx.universe, task.data.layer))),
     signal,
     asOf,
     lookAgain: (symbol, isEmpty) => ranged.has(symbol) && (!isEmpty || trusted.has(symbol)),

@@ -1,16 +1,4 @@
-import {
-  type BarBatch,
-  type DateRange,
-  type Interval,
-  isVarveError,
-  publish,
-  type SessionCalendar,
-  type SessionDate,
-  concatBarBatches,
-  dayOf,
-  selectBars,
-  VarveError,
-} from '@varve/core'
+import { type BarBatch, type DateRange, type Interval, isVarveError, publish, type SessionCalendar, type SessionDate, concatBarBatches, dayOf, selectBars, VarveError, DAY_MS } from '@varve/core'
 import type { BarsResult, MarketDataProvider, RejectedRow } from '@varve/providers'
 import { splitRange } from './ranges.ts'
 
@@ -203,5 +191,5 @@ function add(map: Map<string, DateRange[]>, symbol: string, range: DateRange): v
 /** The session date a bar belongs to. */
 export function sessionDateOf(batch: BarBatch, row: number, calendar: SessionCalendar): SessionDate {
   const time = batch.time[row]!
-  return batch.interval === '1d' ? dayOf(time / 86_400_000) : calendar.dateOf(time)
+  return batch.interval === '1d' ? dayOf(time / DAY_MS) : calendar.dateOf(time)
 }

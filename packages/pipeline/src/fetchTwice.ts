@@ -1,18 +1,8 @@
-import {
-  addDays,
-  concatBarBatches,
-  dayNumber,
-  dayOf,
-  type DateRange,
-  type Interval,
-  type SessionCalendar,
-  type SessionDate,
-} from '@varve/core'
+import { addDays, concatBarBatches, dayNumber, dayOf, type DateRange, type Interval, type SessionCalendar, type SessionDate, DAY_MS } from '@varve/core'
 import type { CoverageState } from '@varve/storage'
 import { type FetchedBars, fetchBars } from './fetchBars.ts'
 import { trimToSessions } from './ranges.ts'
 
-const DAY_MS = 86_400_000
 
 /** What two looks prove about a part of a range that was answered. */
 export interface RangeProof {

@@ -1,13 +1,4 @@
-import {
-  type BarSource,
-  dayOf,
-  type Interval,
-  type Layer,
-  publish,
-  seriesStream,
-  type SessionDate,
-  uuidFromName,
-} from '@varve/core'
+import { type BarSource, dayOf, type Interval, type Layer, publish, seriesStream, type SessionDate, uuidFromName, DAY_MS } from '@varve/core'
 import type { NewEvent } from '@varve/events'
 import type { DetectedGap } from '@varve/storage'
 import type { PipelineContext } from './context.ts'
@@ -44,7 +35,7 @@ export async function detectGaps(
   for (const series of held) {
     const dates = new Set<SessionDate>()
     for (const time of series.times)
-      dates.add(interval === '1d' ? dayOf(time / 86_400_000) : ctx.calendar.dateOf(time))
+      dates.add(interval === '1d' ? dayOf(time / DAY_MS) : ctx.calendar.dateOf(time))
     for (const date of suspects.get(series.symbol) ?? []) dates.add(date)
     const [first, last] = extent(dates)
     if (first === undefined || last === undefined) continue

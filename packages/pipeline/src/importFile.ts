@@ -1,13 +1,4 @@
-import {
-  type BarBatch,
-  type BarSource,
-  type DateRange,
-  dayOf,
-  type Interval,
-  publish,
-  type SessionDate,
-  VarveError,
-} from '@varve/core'
+import { type BarBatch, type BarSource, type DateRange, dayOf, type Interval, publish, type SessionDate, VarveError, DAY_MS } from '@varve/core'
 import type { FileProvider, RejectedRow } from '@varve/providers'
 import type { QuarantineRow } from '@varve/storage'
 import type { PipelineContext } from './context.ts'
@@ -136,6 +127,6 @@ function widen(
   }
   for (const row of rejected) {
     if (row.symbol === null || row.time === null) continue
-    add(row.symbol, batch.interval === '1d' ? dayOf(row.time / 86_400_000) : ctx.calendar.dateOf(row.time))
+    add(row.symbol, batch.interval === '1d' ? dayOf(row.time / DAY_MS) : ctx.calendar.dateOf(row.time))
   }
 }

@@ -2,8 +2,15 @@ export type { PipelineContext } from './context.ts'
 export { BACKFILL_QUEUE } from './context.ts'
 export { pipelineOptionsSchema } from './options.ts'
 export type { PipelineOptions } from './options.ts'
-export { barsNeed, depthStart, lookbackStart, needsOf, retentionSchema } from './policy.ts'
-export type { DataNeed, Retention } from './policy.ts'
+export {
+  barsNeed,
+  depthStart,
+  layerDataSchema,
+  lookbackStart,
+  needsOf,
+  retentionSchema,
+} from './policy.ts'
+export type { DataNeed, LayerData, Retention } from './policy.ts'
 export { BAR_RULES } from './rules.ts'
 export type { BarRule } from './rules.ts'
 export { BarValidator } from './validate.ts'

@@ -1,4 +1,5 @@
 import type { DataType, Interval, Layer, SessionDate } from '@varve/core'
+import { backfillPriority, type Universe } from '@varve/layers'
 import { z } from 'zod'
 
 /** Payload of a backfill job: what to fetch, and why. */
@@ -21,9 +22,9 @@ export type BackfillJob = z.output<typeof backfillJobSchema>
 export type BackfillPriority = 'normal' | 'high' | 'critical'
 const BASE: Record<BackfillPriority, number> = { normal: 0, high: 1000, critical: 2000 }
 
-/** Higher is worked on first: critical before high before normal, inside each layer 3 before layer 0. */
-export function priorityNumber(priority: BackfillPriority, layer: Layer | null): number {
-  return BASE[priority] + (layer ?? 0) * 100
+/** Higher is worked on first: critical before high before normal, inside each by the priority of the layer. */
+export function priorityNumber(priority: BackfillPriority, universe: Universe, layer: Layer | null): number {
+  return BASE[priority] + backfillPriority(universe, layer) * 100
 }
 
 /** Key under which jobs coalesce; a gap is its own work, so that it never hides behind a wider job. */

@@ -1,4 +1,5 @@
-import { type Listing, publish, type SessionDate, VarveError } from '@varve/core'
+import { isVarveError, type Listing, publish, type SessionDate, VarveError } from '@varve/core'
+import type { MarketDataProvider } from '@varve/providers'
 import type { PipelineContext } from './context.ts'
 import { requireProvider } from './requireProvider.ts'
 
@@ -21,7 +22,7 @@ export async function refreshListing(
   signal?: AbortSignal,
 ): Promise<ListResult> {
   const provider = requireProvider(ctx)
-  const listings = await provider.listings({ asOf, signal })
+  const { listings, whole } = await listingsOf(ctx, provider, asOf, signal)
   if (listings.length === 0) {
     throw new VarveError(`${provider.name} lists no symbol at ${asOf}; check the date against the data`, {
       code: 'LISTING_EMPTY',
@@ -31,11 +32,12 @@ export async function refreshListing(
   const named = new Set(listings.map((listing) => listing.symbol))
   const companies = await ctx.companies.load(ctx.sql)
   const active = companies.filter((company) => company.active)
-  const vanished = active.filter((company) => !named.has(company.symbol))
+  // A list of our own says nothing about what is no longer listed.
+  const vanished = whole ? active.filter((company) => !named.has(company.symbol)) : []
   const allowed = ctx.options.missingListingShare * active.length
   if (vanished.length > allowed) {
     throw new VarveError(
-      `${provider.name} lists ${listings.length} symbols at ${asOf}, but ${vanished.length} of ${active.length} active companies are missing from it; nothing was changed. Check the delivery, or raise missingListingShare in pipeline.yaml`,
+      `${provider.name} lists ${listings.length} symbols at ${asOf}, but ${vanished.length} of ${active.length} active companies are missing from it; nothing was changed. Check the delivery, or raise missingListingShare in scanner.yaml`,
       {
         code: 'LISTING_SUSPECT',
         details: { listed: listings.length, missing: vanished.length, active: active.length },
@@ -60,6 +62,31 @@ export async function refreshListing(
     delisted: gone.length,
   }))
   return { listed: listings.length, added, changed, delisted: gone.length }
+}
+
+/** What the provider lists; where its plan may not, the configured symbols. */
+async function listingsOf(
+  ctx: PipelineContext,
+  provider: MarketDataProvider,
+  asOf: SessionDate,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly listings: readonly Listing[]; readonly whole: boolean }> {
+  const { fallbackSymbols, exchange } = ctx.options
+  try {
+    return { listings: await provider.listings({ asOf, signal }), whole: true }
+  } catch (error) {
+    if (!isVarveError(error, 'PROVIDER_ENTITLEMENT') || fallbackSymbols.length === 0) throw error
+    publish('log', () => ({
+      level: 'warn',
+      component: 'pipeline',
+      message: `${provider.name} may not list symbols on this plan; working on ${fallbackSymbols.join(', ')}`,
+    }))
+    const unknown = { name: null, type: null, marketCap: null, listedOn: null, delistedOn: null }
+    return {
+      listings: fallbackSymbols.map((symbol) => ({ symbol, exchange, active: true, ...unknown })),
+      whole: false,
+    }
+  }
 }
 
 function listingOf(company: Listing): Listing {

@@ -27,7 +27,7 @@ export function createBackfillListener(ctx: PipelineContext, tally: Tally): Subs
     store: ctx.events,
     name: 'backfill-listener',
     types: ['SymbolQualified', 'SymbolPromoted', 'DataGapDetected'],
-    batchSize: 1000,
+    batchSize: ctx.options.listenerBatchSize,
     handler: (tx, events) => handle(ctx, tx, events, tally),
   })
 }

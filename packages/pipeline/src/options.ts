@@ -22,6 +22,13 @@ export const pipelineOptionsSchema = z.strictObject({
     .min(0)
     .default(1000)
     .describe('Wait before a failed backfill is tried again, milliseconds'),
+  listenerBatchSize: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(1000)
+    .describe('Events turned into backfill jobs in one transaction'),
+  eventsPerRead: z.int().min(1).default(5000).describe('Events read at once when history is looked through'),
   fetchConcurrency: z.int().min(1).max(50).default(15).describe('Provider calls in flight at once'),
   importChunkRows: z.int().min(100).default(50_000).describe('Rows of an import per transaction'),
   gapAttempts: z
@@ -46,6 +53,17 @@ export const pipelineOptionsSchema = z.strictObject({
     .max(1)
     .default(0.3)
     .describe('Share of the active companies that may vanish from a listing at once; more is refused'),
+  fallbackSymbols: z
+    .array(z.string().min(1))
+    .readonly()
+    .default(['AAPL', 'MSFT', 'GOOGL', 'AMZN', 'TSLA'])
+    .describe('Symbols worked on when the provider\'s plan may not list any; empty for none'),
+  autoTriggerBackfill: z
+    .boolean()
+    .default(true)
+    .describe('Promotions and gaps fetch their data without being asked'),
+  healGaps: z.boolean().default(true).describe('A cycle fetches what is missing'),
+  compactLake: z.boolean().default(true).describe('Retention merges small lake files'),
   stageAttempts: z
     .int()
     .min(1)

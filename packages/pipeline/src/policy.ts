@@ -19,51 +19,27 @@ const windowSchema = z
   })
   .refine((window) => window.coldDays >= window.hotDays, { message: 'coldDays must not be below hotDays' })
 
-/** Kept per layer; a layer left out does not want the data. */
-const perLayerSchema = z.strictObject({
-  '0': windowSchema.optional(),
-  '1': windowSchema.optional(),
-  '2': windowSchema.optional(),
-  '3': windowSchema.optional(),
-})
-type PerLayer = z.output<typeof perLayerSchema>
-
-const days = (values: readonly (readonly [number, number] | null)[]): PerLayer =>
-  Object.fromEntries(
-    values.flatMap((value, layer) =>
-      value === null ? [] : [[String(layer), { hotDays: value[0], coldDays: value[1] }]],
-    ),
-  )
-
-/** What each layer keeps, and for how long, by data type and interval. */
-export const retentionSchema = z.strictObject({
+/** What one layer keeps, and for how long, by data type and interval. What is left out it does not want. */
+export const layerDataSchema = z.strictObject({
   bars: z
     .strictObject({
-      '1d': perLayerSchema.default(
-        days([
-          [7, 30],
-          [30, 365],
-          [60, 730],
-          [90, 1825],
-        ]),
-      ),
-      '1h': perLayerSchema.default(days([null, [30, 365], [60, 365], [90, 730]])),
-      '15m': perLayerSchema.default(days([null, [14, 365], [30, 365], [60, 730]])),
-      '5m': perLayerSchema.default(days([null, [14, 365], [30, 365], [60, 730]])),
-      '1m': perLayerSchema.default(days([null, [7, 365], [14, 365], [30, 730]])),
-      tick: perLayerSchema.default(days([null, null, null, [1, 7]])),
+      '1d': windowSchema.optional(),
+      '1h': windowSchema.optional(),
+      '15m': windowSchema.optional(),
+      '5m': windowSchema.optional(),
+      '1m': windowSchema.optional(),
+      tick: windowSchema.optional(),
     })
-    .prefault({}),
-  news: perLayerSchema.default(days([null, [7, 730], [30, 730], [60, 730]])),
-  corporate_actions: perLayerSchema.default(
-    days([
-      [30, 365],
-      [60, 1825],
-      [90, 3650],
-      [180, 3650],
-    ]),
-  ),
-  social_sentiment: perLayerSchema.default(days([null, null, [14, 180], [30, 365]])),
+    .default({})
+    .describe('Bars, by interval'),
+  news: windowSchema.optional(),
+  corporate_actions: windowSchema.optional(),
+  social_sentiment: windowSchema.optional(),
+})
+export type LayerData = z.output<typeof layerDataSchema>
+
+/** Retention that is no layer's. */
+export const retentionSchema = z.strictObject({
   demotionGraceDays: z
     .int()
     .min(0)
@@ -84,7 +60,12 @@ export const retentionSchema = z.strictObject({
     .prefault({})
     .describe("Series loaded with varve import, whatever their symbol's layer"),
 })
-export type Retention = z.output<typeof retentionSchema>
+
+/** How long everything is kept. */
+export interface Retention extends z.output<typeof retentionSchema> {
+  /** What layers 0 to 3 keep. */
+  readonly layers: readonly LayerData[]
+}
 
 /** One kind of data a layer wants. */
 export interface DataNeed {
@@ -96,14 +77,14 @@ export interface DataNeed {
 
 /** Everything a layer wants, bars from the longest interval to the shortest first. */
 export function needsOf(retention: Retention, layer: Layer): DataNeed[] {
-  const key = String(layer) as '0' | '1' | '2' | '3'
+  const data = retention.layers[layer]!
   const needs: DataNeed[] = []
   for (const interval of [...INTERVALS].reverse()) {
-    const window = retention.bars[interval][key]
+    const window = data.bars[interval]
     if (window !== undefined) needs.push({ dataType: 'bars', interval, ...window })
   }
   for (const dataType of ['news', 'corporate_actions', 'social_sentiment'] as const) {
-    const window = retention[dataType][key]
+    const window = data[dataType]
     if (window !== undefined) needs.push({ dataType, interval: null, ...window })
   }
   return needs

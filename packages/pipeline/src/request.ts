@@ -14,7 +14,7 @@ export interface BackfillWish {
 
 /** Queues backfills and appends `BackfillRequested`, in the caller's transaction. Safe to repeat. */
 export async function requestBackfills(
-  ctx: Pick<PipelineContext, 'events' | 'jobs' | 'calendar'>,
+  ctx: Pick<PipelineContext, 'events' | 'jobs' | 'calendar' | 'universe'>,
   tx: SqlTx,
   wishes: readonly BackfillWish[],
   asOf: SessionDate,
@@ -46,7 +46,7 @@ export async function requestBackfills(
     BACKFILL_QUEUE,
     wishes.map(({ job, priority }) => ({
       key: backfillKey(job),
-      priority: priorityNumber(priority, job.layer),
+      priority: priorityNumber(priority, ctx.universe, job.layer),
       data: job,
     })),
   )

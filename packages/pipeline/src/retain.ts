@@ -7,8 +7,6 @@ import { hotDaysOf, startOf, watermarkDate } from './loadBars.ts'
 import { barsNeed, depthStart } from './policy.ts'
 import { IMPORT_PROVIDER } from './importFile.ts'
 
-/** Demotions read at once. */
-const EVENTS_PER_READ = 5000
 
 export interface RetainResult extends RetentionResult {
   readonly interval: Interval
@@ -72,15 +70,16 @@ async function withGrace(
   layers: ReadonlyMap<string, Layer | null>,
 ): Promise<Map<string, Layer | null>> {
   const kept = new Map(layers)
+  const { eventsPerRead: limit } = ctx.options
   const from = ctx.calendar.midnightOf(addDays(asOf, 1 - ctx.retention.demotionGraceDays))
   for (let after: EventPosition | undefined; ;) {
-    const events = await ctx.events.read({ types: ['SymbolDemoted'], from, after, limit: EVENTS_PER_READ })
+    const events = await ctx.events.read({ types: ['SymbolDemoted'], from, after, limit })
     for (const { data } of events) {
       const { symbol, fromLayer } = data as unknown as { readonly symbol: string; readonly fromLayer: Layer }
       if (kept.has(symbol)) kept.set(symbol, Math.max(kept.get(symbol) ?? -1, fromLayer) as Layer)
     }
     after = events.at(-1)
-    if (events.length < EVENTS_PER_READ) return kept
+    if (events.length < limit) return kept
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Bar, dayOf, formatScaled, type Interval, type SessionCalendar } from '@varve/core'
+import { type Bar, dayOf, formatScaled, type Interval, type SessionCalendar, DAY_MS } from '@varve/core'
 
 export interface RuleContext {
   readonly interval: Interval
@@ -32,7 +32,7 @@ export const BAR_RULES: readonly BarRule[] = [
     severity: 'error',
     breaks: (bar, { interval, calendar }) =>
       interval === '1d'
-        ? !calendar.isSession(dayOf(bar.time / 86_400_000))
+        ? !calendar.isSession(dayOf(bar.time / DAY_MS))
         : calendar.sessionOf(bar.time) === undefined,
     message: () => 'the exchange was closed',
   },

@@ -1,4 +1,4 @@
-import { INTERVALS, publish, type SessionDate } from '@varve/core'
+import { addDays, type Interval, INTERVALS, publish, type SessionDate } from '@varve/core'
 import { lookbackSessions } from '@varve/layers'
 import { BACKFILL_QUEUE, type PipelineContext } from './context.ts'
 import { coverageSource, coveredRanges } from './cover.ts'
@@ -15,7 +15,6 @@ import { requireProvider } from './requireProvider.ts'
 import { retainBars } from './retain.ts'
 import { scanUniverse } from './scan.ts'
 import type { Tally } from './tally.ts'
-import { addDays } from '@varve/core'
 
 export interface RunOptions {
   readonly asOf: SessionDate
@@ -36,12 +35,36 @@ export async function runCycle(ctx: PipelineContext, options: RunOptions, tally:
   await stage('refresh', () => refreshDaily(ctx, asOf, tally, signal))
   await stage('scan', () => scanUniverse(ctx, asOf, tally, { confirm: options.confirm, signal }))
   await stage('backfill', async () => {
+    if (!ctx.options.autoTriggerBackfill) return
     await dispatch(ctx, tally, signal)
     await requestTopUps(ctx, asOf, tally)
     await drainBackfills(ctx, asOf, tally, signal)
   })
-  await stage('gaps', () => healGaps(ctx, asOf, tally, signal))
-  await stage('retention', () => retainBars(ctx, asOf, { signal }))
+  await stage('gaps', () => findGaps(ctx, asOf, tally, signal))
+  await stage('retention', () => retainBars(ctx, asOf, { compact: ctx.options.compactLake, signal }))
+}
+
+/** Heals gaps, or only records them where healing is switched off. */
+async function findGaps(
+  ctx: PipelineContext,
+  asOf: SessionDate,
+  tally: Tally,
+  signal?: AbortSignal,
+): Promise<void> {
+  if (ctx.options.healGaps && ctx.options.autoTriggerBackfill) return healGaps(ctx, asOf, tally, signal)
+  await eachInterval(ctx, (interval) =>
+    detectGaps(ctx, { interval, source: requireProvider(ctx).source, asOf, heal: false }, tally),
+  )
+}
+
+/** Runs `work` for every interval of which something is stored. */
+async function eachInterval(
+  ctx: PipelineContext,
+  work: (interval: Interval) => Promise<unknown>,
+): Promise<void> {
+  for (const interval of INTERVALS) {
+    if ((await ctx.bars.watermark(interval)) !== undefined) await work(interval)
+  }
 }
 
 /** Handles every event not handled yet. */
@@ -85,10 +108,7 @@ export async function healGaps(
   signal?: AbortSignal,
 ): Promise<void> {
   const { source } = requireProvider(ctx)
-  for (const interval of INTERVALS) {
-    if ((await ctx.bars.watermark(interval)) === undefined) continue
-    await detectGaps(ctx, { interval, source, asOf, heal: true }, tally)
-  }
+  await eachInterval(ctx, (interval) => detectGaps(ctx, { interval, source, asOf, heal: true }, tally))
   await dispatch(ctx, tally, signal)
   for (let look = 1; look <= ctx.options.gapAttempts; look++) {
     await drainBackfills(ctx, asOf, tally, signal)

@@ -1,4 +1,4 @@
-import { dayNumber, type Layer, publish, type SessionDate, uuidFromName, VarveError } from '@varve/core'
+import { dayNumber, type Layer, publish, type SessionDate, uuidFromName, VarveError, DAY_MS } from '@varve/core'
 import type { NewEvent } from '@varve/events'
 import {
   computeMetrics,
@@ -13,7 +13,6 @@ import { lookbackStart } from './policy.ts'
 import { requireProvider } from './requireProvider.ts'
 import type { Tally } from './tally.ts'
 
-const DAY_MS = 86_400_000
 
 export interface ScanResult {
   readonly session: SessionDate

@@ -1,15 +1,4 @@
-import {
-  type Bar,
-  type BarBatch,
-  BarBatchBuilder,
-  barAt,
-  dayOf,
-  formatScaled,
-  type SessionCalendar,
-  sortBars,
-  tryParseScaled,
-  VarveError,
-} from '@varve/core'
+import { type Bar, type BarBatch, BarBatchBuilder, barAt, dayOf, formatScaled, type SessionCalendar, sortBars, tryParseScaled, VarveError, DAY_MS } from '@varve/core'
 import type { RejectedRow } from '@varve/providers'
 import type { QuarantineRow } from '@varve/storage'
 import { BAR_RULES } from './rules.ts'
@@ -140,7 +129,7 @@ export class BarValidator {
     message: string,
   ): QuarantineRow {
     const date =
-      like.interval === '1d' ? dayOf(bar.time / 86_400_000) : this.#options.calendar.dateOf(bar.time)
+      like.interval === '1d' ? dayOf(bar.time / DAY_MS) : this.#options.calendar.dateOf(bar.time)
     const { symbol, time, open, high, low, close, volume } = bar
     return {
       symbol,
@@ -182,7 +171,7 @@ export class BarValidator {
         row.time === null
           ? null
           : batch.interval === '1d'
-            ? dayOf(row.time / 86_400_000)
+            ? dayOf(row.time / DAY_MS)
             : this.#options.calendar.dateOf(row.time),
       rule: row.rule,
       severity: 'error',

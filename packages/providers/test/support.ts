@@ -25,6 +25,7 @@ export async function setUp(
   const provider = createPolygonProvider({
     baseUrl: `${standIn.url}/polygon`,
     apiKey: API_KEY,
+    attempts: 3,
     quota,
     calendar,
     initialBackoffMs: 5,

@@ -187,7 +187,7 @@ describe('rate limiter', () => {
     [{ windows: [{ limit: 1, windowMs: 1 }], marginMs: -1 }],
   ])('refuses limits that mean nothing: %j', (limits) => {
     expect(() => createRateLimiter({ limits: { a: limits } })).toThrow(
-      expect.objectContaining({ code: 'QUOTA_OPTIONS_INVALID' }),
+      expect.objectContaining({ code: 'OPTION_INVALID' }),
     )
     expect(rateLimitSchema.safeParse({ limits: { a: limits } }).success).toBe(false)
   })

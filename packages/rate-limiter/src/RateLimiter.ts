@@ -1,35 +1,17 @@
 import type { AcquireOptions, Clock, QuotaGate } from '@varve/core'
-import { publish, systemClock } from '@varve/core'
+import { checkedOptions, publish, systemClock } from '@varve/core'
+import type { z } from 'zod'
 import { quotaClosed, quotaKeyUnknown, quotaOptionsInvalid, quotaQueueFull } from './errors.ts'
+import { type RateLimitConfig, type keyLimitsSchema, rateLimitSchema } from './schema.ts'
 import type { QuotaWindow } from './slidingLog.ts'
 import { SlidingLog } from './slidingLog.ts'
 import type { Waiter } from './waitQueue.ts'
 import { WaitQueue } from './waitQueue.ts'
 
-/** Windows of one key. All of them hold at once. */
-export interface KeyLimits {
-  readonly windows: readonly QuotaWindow[]
-  /**
-   * Added to every window: two requests can reach the server closer together than they left.
-   * @defaultValue 45 ms
-   */
-  readonly marginMs?: number
-}
-
-export interface RateLimiterOptions {
-  /** Limits by key, one key per provider and plan. */
-  readonly limits: Readonly<Record<string, KeyLimits>>
+/** Its data, with their defaults: {@link rateLimitSchema}. */
+export interface RateLimiterOptions extends RateLimitConfig {
   /** @defaultValue `systemClock` */
   readonly clock?: Clock
-  /** A key without limits: refused with `QUOTA_KEY_UNKNOWN`, or let through. @defaultValue `'refuse'` */
-  readonly unknownKey?: 'refuse' | 'allow'
-  /** Callers that may wait per key; one more is refused with `QUOTA_QUEUE_FULL`. @defaultValue 100,000 */
-  readonly maxQueue?: number
-  /**
-   * Waiting this long is worth one priority step, so that the lowest priority is never starved.
-   * @defaultValue 30,000 ms
-   */
-  readonly ageingMs?: number
 }
 
 /** One window of a key, as it stands. */
@@ -84,12 +66,6 @@ export interface RateLimiter extends QuotaGate, AsyncDisposable {
   close(): Promise<void>
 }
 
-const DEFAULT_MARGIN_MS = 45
-const DEFAULT_MAX_QUEUE = 100_000
-const DEFAULT_AGEING_MS = 30_000
-/** A timer overflows above 2^31 ms and would fire at once; a sleep that ends early only looks again. */
-const LONGEST_SLEEP_MS = 3_600_000
-
 interface KeyState {
   readonly key: string
   readonly log: SlidingLog
@@ -102,16 +78,17 @@ interface KeyState {
 /**
  * Makes a limiter with an exact sliding log per key: never more than `limit` permits in any `windowMs` of any window.
  *
- * @throws `QUOTA_OPTIONS_INVALID`
+ * @throws `OPTION_INVALID`
  */
 export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
   const clock = options.clock ?? systemClock
-  const maxQueue = options.maxQueue ?? DEFAULT_MAX_QUEUE
-  const ageingMs = options.ageingMs ?? DEFAULT_AGEING_MS
-  if (!(maxQueue >= 1)) throw quotaOptionsInvalid('maxQueue of at least 1', maxQueue)
-  if (!(ageingMs > 0)) throw quotaOptionsInvalid('ageingMs above 0', ageingMs)
+  const { limits, unknownKey, maxQueue, ageingMs, longestSleepMs } = checkedOptions(
+    rateLimitSchema.strip(),
+    options,
+    'the rate limiter',
+  )
   const states = new Map(
-    Object.entries(options.limits).map(([key, limits]) => [key, createState(key, limits)]),
+    Object.entries(limits).map(([key, of]) => [key, createState(key, of)]),
   )
   let arrivals = 0
   let closed = false
@@ -119,7 +96,7 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
   const find = (key: string): KeyState | undefined => {
     if (closed) throw quotaClosed(key)
     const state = states.get(key)
-    if (state === undefined && options.unknownKey !== 'allow') throw quotaKeyUnknown(key, [...states.keys()])
+    if (state === undefined && unknownKey !== 'allow') throw quotaKeyUnknown(key, [...states.keys()])
     return state
   }
 
@@ -139,7 +116,7 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
       const wait = waitMs(state, next.cost, now)
       if (wait > 0) {
         // While open requests fill a window, the end of one looks again.
-        if (wait < Infinity) sleepUntil(state, now, Math.min(Math.ceil(wait), LONGEST_SLEEP_MS))
+        if (wait < Infinity) sleepUntil(state, now, Math.min(Math.ceil(wait), longestSleepMs))
         return
       }
       state.queue.shift()
@@ -285,19 +262,10 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
   return limiter
 }
 
-function createState(key: string, limits: KeyLimits): KeyState {
-  const marginMs = limits.marginMs ?? DEFAULT_MARGIN_MS
-  if (limits.windows.length === 0) throw quotaOptionsInvalid(`at least one window for "${key}"`, 'none')
-  for (const { limit, windowMs } of limits.windows) {
-    if (!Number.isSafeInteger(limit) || limit < 1)
-      throw quotaOptionsInvalid(`a whole limit above 0 for "${key}"`, limit)
-    if (!(windowMs > 0) || !Number.isFinite(windowMs))
-      throw quotaOptionsInvalid(`windowMs above 0 for "${key}"`, windowMs)
-  }
-  if (!(marginMs >= 0)) throw quotaOptionsInvalid(`marginMs of at least 0 for "${key}"`, marginMs)
+function createState(key: string, limits: z.output<typeof keyLimitsSchema>): KeyState {
   return {
     key,
-    log: new SlidingLog(limits.windows, marginMs),
+    log: new SlidingLog(limits.windows, limits.marginMs),
     queue: new WaitQueue(),
     pausedUntil: -Infinity,
     sleep: undefined,

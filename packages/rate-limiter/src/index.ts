@@ -1,6 +1,5 @@
 export { createRateLimiter } from './RateLimiter.ts'
 export type {
-  KeyLimits,
   QuotaPermit,
   QuotaStatus,
   RateLimiter,
@@ -8,5 +7,5 @@ export type {
   WindowStatus,
 } from './RateLimiter.ts'
 export type { QuotaWindow } from './slidingLog.ts'
-export { rateLimitSchema } from './schema.ts'
-export type { RateLimitConfig } from './schema.ts'
+export { keyLimitsSchema, quotaWindowSchema, rateLimitSchema } from './schema.ts'
+export type { KeyLimits, RateLimitConfig } from './schema.ts'

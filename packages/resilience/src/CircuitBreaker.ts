@@ -1,19 +1,5 @@
 import { publish } from '@varve/core'
-
-export interface BreakerOptions {
-  /** Failures inside the window that open the circuit. */
-  readonly failures: number
-  /** Older failures are forgotten, milliseconds. */
-  readonly windowMs: number
-  /** Failures further back than this many calls are forgotten too: a busy service may fail now and then. */
-  readonly windowCalls: number
-  /** How long the circuit stays open, milliseconds. */
-  readonly openMs: number
-  /** Calls let through at once while half-open. */
-  readonly probes: number
-  /** Successes while half-open that close the circuit. */
-  readonly successes: number
-}
+import type { BreakerOptions } from './schema.ts'
 
 export type BreakerState = 'closed' | 'open' | 'half-open'
 

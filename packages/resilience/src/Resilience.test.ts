@@ -195,7 +195,7 @@ it('refuses options that mean nothing', () => {
     { initialBackoffMs: -1 },
   ]) {
     expect(() => createResilience({ name: 'x', ...options })).toThrow(
-      expect.objectContaining({ code: 'RESILIENCE_OPTIONS_INVALID' }),
+      expect.objectContaining({ code: 'OPTION_INVALID' }),
     )
   }
 })

@@ -1,28 +1,17 @@
 import type { Clock } from '@varve/core'
-import { isVarveError, publish, systemClock } from '@varve/core'
-import type { BreakerOptions, BreakerState, Outcome } from './CircuitBreaker.ts'
+import { checkedOptions, isVarveError, publish, secureRandom, systemClock } from '@varve/core'
+import type { BreakerState, Outcome } from './CircuitBreaker.ts'
 import { CircuitBreaker } from './CircuitBreaker.ts'
-import { circuitOpen, deadlineExceeded, resilienceOptionsInvalid } from './errors.ts'
+import { circuitOpen, deadlineExceeded } from './errors.ts'
+import { type ResilienceConfig, resilienceSchema } from './schema.ts'
 
-export interface ResilienceOptions {
+/** Its data, with their defaults: {@link resilienceSchema}. */
+export interface ResilienceOptions extends ResilienceConfig {
   /** Named in errors and on channels: the service that is called. */
   readonly name: string
-  /** Longest a call may take, all attempts and pauses included. @defaultValue 30,000 ms */
-  readonly deadlineMs?: number
-  /** Most attempts of one call. @defaultValue 3 */
-  readonly attempts?: number
-  /** Ceiling of the first pause; each further one doubles. The pause is random below it. @defaultValue 1,000 ms */
-  readonly initialBackoffMs?: number
-  /** Ceiling of every pause. @defaultValue 10,000 ms */
-  readonly maxBackoffMs?: number
-  /**
-   * `null` for none.
-   * @defaultValue 5 failures in 60,000 ms and 100 calls open it for 60,000 ms; 1 probe at a time; 3 successes close it
-   */
-  readonly breaker?: Partial<BreakerOptions> | null
   /** @defaultValue `systemClock` */
   readonly clock?: Clock
-  /** In [0, 1). @defaultValue `Math.random` */
+  /** In [0, 1). @defaultValue `secureRandom` */
   readonly random?: () => number
 }
 
@@ -59,31 +48,12 @@ export interface Resilience {
   readonly state: BreakerState
 }
 
-export const RESILIENCE_DEFAULTS = {
-  deadlineMs: 30_000,
-  attempts: 3,
-  initialBackoffMs: 1_000,
-  maxBackoffMs: 10_000,
-  breaker: { failures: 5, windowMs: 60_000, windowCalls: 100, openMs: 60_000, probes: 1, successes: 3 },
-} as const
-
-/** @throws `RESILIENCE_OPTIONS_INVALID` */
+/** @throws `OPTION_INVALID` */
 export function createResilience(options: ResilienceOptions): Resilience {
-  const { name, clock = systemClock, random = Math.random } = withoutUndefined(options)
-  const {
-    deadlineMs: defaultDeadlineMs,
-    attempts,
-    initialBackoffMs,
-    maxBackoffMs,
-  } = {
-    ...RESILIENCE_DEFAULTS,
-    ...withoutUndefined(options),
-  }
-  check('deadlineMs above 0', defaultDeadlineMs, defaultDeadlineMs > 0)
-  check('attempts of at least 1', attempts, Number.isSafeInteger(attempts) && attempts >= 1)
-  check('initialBackoffMs of at least 0', initialBackoffMs, initialBackoffMs >= 0)
-  check('maxBackoffMs of at least 0', maxBackoffMs, maxBackoffMs >= 0)
-  const breaker = createBreaker(name, options.breaker)
+  const { name, clock = systemClock, random = secureRandom } = options
+  const settings = checkedOptions(resilienceSchema.strip(), options, `calls to ${name}`)
+  const { deadlineMs: defaultDeadlineMs, attempts, initialBackoffMs, maxBackoffMs } = settings
+  const breaker = settings.breaker === null ? undefined : new CircuitBreaker(name, settings.breaker)
 
   const settle = (permit: number | undefined, outcome: Outcome, opens = false) => {
     if (permit !== undefined) breaker?.settle(permit, outcome, clock.monotonicMs(), opens)
@@ -186,22 +156,4 @@ function runAttempt<T>(
       finish({ kind: 'error', error })
     }
   })
-}
-
-function createBreaker(name: string, options: ResilienceOptions['breaker']): CircuitBreaker | undefined {
-  if (options === null) return undefined
-  const merged = { ...RESILIENCE_DEFAULTS.breaker, ...withoutUndefined(options ?? {}) }
-  for (const [key, value] of Object.entries(merged)) {
-    const whole = key === 'windowMs' || key === 'openMs' || Number.isSafeInteger(value)
-    check(`breaker.${key} above 0`, value, value > 0 && whole)
-  }
-  return new CircuitBreaker(name, merged)
-}
-
-function check(what: string, found: number, holds: boolean): void {
-  if (!holds) throw resilienceOptionsInvalid(what, found)
-}
-
-function withoutUndefined<T extends object>(options: T): Required<T> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Required<T>
 }

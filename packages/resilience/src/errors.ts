@@ -1,12 +1,5 @@
 import { VarveError } from '@varve/core'
 
-export function resilienceOptionsInvalid(what: string, found: unknown): VarveError {
-  return new VarveError(`expected ${what}, was ${String(found)}; correct the resilience options`, {
-    code: 'RESILIENCE_OPTIONS_INVALID',
-    details: { expected: what, found: String(found) },
-  })
-}
-
 export function deadlineExceeded(
   name: string,
   deadlineMs: number,

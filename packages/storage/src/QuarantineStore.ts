@@ -5,10 +5,12 @@ import {
   type SessionDate,
   type SqlTx,
   canonicalJson,
+  checkedOptions,
   formatScaled,
   parseScaled,
   sha256Hex,
 } from '@varve/core'
+import { type QuarantineSettings, quarantineOptionsSchema } from './options.ts'
 import { ensureSources, sourceName, toBarSource } from './sources.ts'
 
 /** `error`: the row was kept out of the store. `warning`: it was stored and marked. */
@@ -95,15 +97,22 @@ interface StoredRow {
   readonly detected_at: Date
 }
 
-/** Rows written by one statement. */
-const ROWS_PER_STATEMENT = 5000
-
 /** Quarantine in Postgres. */
-export function createQuarantineStore(): QuarantineStore {
-  return { record, load, counts, suspectSessions }
+export function createQuarantineStore(options: QuarantineSettings = {}): QuarantineStore {
+  const { quarantineBatchSize } = checkedOptions(quarantineOptionsSchema, options, 'the quarantine')
+  return {
+    record: (tx, rows) => record(tx, rows, quarantineBatchSize),
+    load,
+    counts,
+    suspectSessions,
+  }
 }
 
-async function record(tx: SqlTx, rows: readonly QuarantineRow[]): Promise<{ inserted: number }> {
+async function record(
+  tx: SqlTx,
+  rows: readonly QuarantineRow[],
+  batchSize: number,
+): Promise<{ inserted: number }> {
   if (rows.length === 0) return { inserted: 0 }
   const sources = await ensureSources(
     tx,
@@ -115,8 +124,8 @@ async function record(tx: SqlTx, rows: readonly QuarantineRow[]): Promise<{ inse
   const list = [...keyed].sort(([a], [b]) => (a < b ? -1 : 1))
   const scaled = (value: bigint | null) => (value === null ? null : formatScaled(value))
   let inserted = 0
-  for (let start = 0; start < list.length; start += ROWS_PER_STATEMENT) {
-    const part = list.slice(start, start + ROWS_PER_STATEMENT)
+  for (let start = 0; start < list.length; start += batchSize) {
+    const part = list.slice(start, start + batchSize)
     const column = (pick: (row: QuarantineRow) => unknown) => part.map(([, row]) => pick(row))
     const result = await tx.query(
       `INSERT INTO quarantine (natural_key, symbol, data_type, interval, ts, session, rule, severity, message, origin,

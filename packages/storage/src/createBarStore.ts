@@ -1,4 +1,4 @@
-import { VarveError, systemClock } from '@varve/core'
+import { VarveError } from '@varve/core'
 import type { BarStore, StagedBars } from './BarStore.ts'
 import { loadWatermark } from './bars/archive.ts'
 import { storeChecksums } from './bars/checksums.ts'
@@ -19,23 +19,7 @@ export type { BarStoreOptions } from './bars/options.ts'
  * there is nothing to close: the client and the lake are the caller's.
  */
 export function createBarStore(options: BarStoreOptions): BarStore {
-  for (const name of [
-    'batchRows',
-    'chunkSymbols',
-    'maxFileRows',
-    'rowGroupRows',
-    'deleteSeries',
-    'archiveAttempts',
-  ] as const) {
-    const value = options[name]
-    if (value !== undefined && !(Number.isInteger(value) && value >= 1)) {
-      throw new VarveError(`expected ${name} of 1 or more, was ${value}`, {
-        code: 'OPTION_INVALID',
-        details: { name, value },
-      })
-    }
-  }
-  const context = storeContext(options, options.clock ?? systemClock)
+  const context = storeContext(options)
   return {
     stage: (batch, plan, stageOptions) => stageBars(context, batch, plan, stageOptions),
     commit(tx, staged) {

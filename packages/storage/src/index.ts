@@ -47,3 +47,17 @@ export { createPostgresClient } from './hot/PostgresClient.ts'
 export type { PostgresClientOptions } from './hot/PostgresClient.ts'
 export { createPgliteClient } from './hot/PgliteClient.ts'
 export type { PgliteClientOptions } from './hot/PgliteClient.ts'
+export {
+  barStoreOptionsSchema,
+  directoryLockOptionsSchema,
+  pgliteOptionsSchema,
+  postgresOptionsSchema,
+  quarantineOptionsSchema,
+} from './options.ts'
+export type {
+  BarStoreSettings,
+  DirectoryLockSettings,
+  PgliteSettings,
+  PostgresSettings,
+  QuarantineSettings,
+} from './options.ts'

@@ -35,7 +35,7 @@ async function main(): Promise<void> {
     rowGroupRows: 50,
     chunkSymbols: 5,
     deleteSeries: 4,
-    batchRows: 7,
+    batchSize: 7,
     compactSpareFiles: 1,
   })
   const { rows } = await sql.query<{ step: number }>('SELECT step FROM crash_progress')

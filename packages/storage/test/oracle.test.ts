@@ -95,7 +95,7 @@ describe.each(engines)('any history against a plain map, on %s', (engine) => {
       maxFileRows: 40,
       rowGroupRows: 8,
       chunkSymbols: 2,
-      batchRows: 3,
+      batchSize: 3,
       deleteSeries: 2,
     })
   })

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { barAt, isVarveError, systemClock } from '@varve/core'
+import { barAt, isVarveError } from '@varve/core'
 import { storeContext } from '../src/bars/options.ts'
 import { restoreHot } from '../src/bars/restore.ts'
 import { type BarRetentionPolicy, type BarStore, type LakeFiles, createBarStore } from '../src/index.ts'
@@ -136,7 +136,7 @@ describe.each(engines)('a symbol that is to be kept hot for longer, on %s', (eng
     expect(await daysInPostgres()).toHaveLength(41)
     const late = createBarStore({ sql: test.sql, lake: test.lake })
     // Deletion is another step: hold it off, so that the copy meets the leftovers.
-    const context = storeContext({ sql: test.sql, lake: test.lake }, systemClock)
+    const context = storeContext({ sql: test.sql, lake: test.lake })
     expect(await restoreHot(context, policyOf(125), undefined)).toBe(30)
     expect((await prices('A')).get(130)).toBe(6n)
     await late.retain(policyOf(125))

@@ -103,6 +103,7 @@ describe('worker thread', () => {
     const crashes: string[] = []
     const thread = startPgliteThread({
       folder: undefined,
+      youngGenerationMb: 24,
       onNotification: () => undefined,
       onCrash: (error) => crashes.push(error.code),
     })

@@ -1,7 +1,7 @@
 import { serve } from '@varve/application'
 import { VarveError } from '@varve/core'
 import type { GlobalOptions } from '../program.ts'
-import { dataDirOf, settingsOf } from '../session.ts'
+import { configurationOptionsOf, dataDirOf, showWarnings } from '../session.ts'
 
 export interface DaemonCommandOptions extends GlobalOptions {
   readonly bars?: readonly string[]
@@ -9,20 +9,28 @@ export interface DaemonCommandOptions extends GlobalOptions {
   readonly port?: string
 }
 
+/** @throws `OPTION_INVALID` for a --port that is none */
 export async function daemon(options: DaemonCommandOptions): Promise<void> {
+  const configuration = configurationOptionsOf(options)
   const service = await serve({
-    settings: settingsOf(options),
+    configuration: {
+      ...configuration,
+      overrides: {
+        ...configuration.overrides,
+        ...(options.port === undefined ? {} : { 'daemon.port': parsePort(options.port) }),
+      },
+    },
     dataDir: dataDirOf(options),
     bars: options.bars,
     asOf: options.asOf,
-    port: options.port === undefined ? undefined : parsePort(options.port),
+    onConfiguration: showWarnings,
   })
   await service.stopped
 }
 
-function parsePort(text: string): number {
+function parsePort(text: string): string {
   const port = Number(text)
-  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port
+  if (text.trim() !== '' && Number.isInteger(port) && port >= 0 && port <= 65_535) return text
   throw new VarveError(`--port takes a number from 0 to 65535, found "${text}"`, {
     code: 'OPTION_INVALID',
     details: { found: text },

@@ -12,7 +12,7 @@ export interface ImportCommandOptions extends GlobalOptions {
 }
 
 export async function importCommand(files: readonly string[], options: ImportCommandOptions): Promise<void> {
-  const settings = settingsOf(options)
+  const settings = await settingsOf(options)
   const interval = parseInterval(options.interval)
   const asOf = options.asOf === undefined ? undefined : parseSessionDate(options.asOf)
   await checkFiles(files, settings, { interval })

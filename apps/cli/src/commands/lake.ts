@@ -6,7 +6,7 @@ import { dataDirOf, settingsOf, withApplication } from '../session.ts'
 
 export async function verify(options: GlobalOptions): Promise<void> {
   const result = await withApplication(
-    { settings: settingsOf(options), dataDir: dataDirOf(options), mustExist: true },
+    { settings: await settingsOf(options), dataDir: dataDirOf(options), mustExist: true },
     (app) => verifyLake(app),
   )
   if (options.json === true) printJson(result)
@@ -30,7 +30,7 @@ export async function verify(options: GlobalOptions): Promise<void> {
 
 export async function compact(options: GlobalOptions): Promise<void> {
   const results = await withApplication(
-    { settings: settingsOf(options), dataDir: dataDirOf(options), mustExist: true },
+    { settings: await settingsOf(options), dataDir: dataDirOf(options), mustExist: true },
     (app, signal) => compactLake(app, { signal }),
   )
   if (options.json === true) {

@@ -6,7 +6,9 @@ import { dataDirOf, settingsOf } from '../session.ts'
 import { openForReading } from '../reading.ts'
 
 export async function status(options: GlobalOptions): Promise<void> {
-  const report = await openForReading(settingsOf(options), dataDirOf(options), (app) => statusUseCase(app))
+  const report = await openForReading(await settingsOf(options), dataDirOf(options), (app) =>
+    statusUseCase(app),
+  )
   if (options.json === true) {
     printJson(report)
     return
@@ -35,7 +37,7 @@ function list(counts: Readonly<Record<string, number>>): string {
 }
 
 export async function why(symbol: string, options: GlobalOptions): Promise<void> {
-  const report = await openForReading(settingsOf(options), dataDirOf(options), (app) =>
+  const report = await openForReading(await settingsOf(options), dataDirOf(options), (app) =>
     whyUseCase(app, symbol),
   )
   if (options.json === true) {
@@ -86,7 +88,7 @@ export async function bars(symbol: string, options: BarsCommandOptions): Promise
   const interval = parseInterval(options.interval)
   const from = options.from === undefined ? undefined : parseSessionDate(options.from)
   const to = options.to === undefined ? undefined : parseSessionDate(options.to)
-  const rows = await openForReading(settingsOf(options), dataDirOf(options), (app) =>
+  const rows = await openForReading(await settingsOf(options), dataDirOf(options), (app) =>
     barsUseCase(app, {
       symbol,
       interval,

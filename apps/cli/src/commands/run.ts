@@ -2,6 +2,7 @@ import {
   chooseProvider,
   DEMO_AS_OF,
   exampleSymbol,
+  refuseUnsafeStart,
   run as runCycle,
   type Settings,
   startDemoMarket,
@@ -21,7 +22,7 @@ export interface RunOptions extends GlobalOptions {
 }
 
 export async function run(options: RunOptions): Promise<void> {
-  const settings = settingsOf(options)
+  const settings = await settingsOf(options)
   if (options.demo === true) await runDemo(options, settings)
   else await runReal(options, settings)
   if (options.serve === true) await (await import('./daemon.ts')).daemon(options)
@@ -29,8 +30,10 @@ export async function run(options: RunOptions): Promise<void> {
 
 async function runReal(options: RunOptions, settings: Settings): Promise<void> {
   const dataDir = dataDirOf(options)
+  const provider = chooseProvider(settings, options)
+  await refuseUnsafeStart({ settings, dataDir, usesProvider: options.bars === undefined })
   const report = await withApplication(
-    { settings, dataDir, provider: chooseProvider(settings, options), asOf: options.asOf },
+    { settings, dataDir, provider, asOf: options.asOf, profile: 'scanner' },
     (app, signal) => runCycle(app, { confirm: options.confirm, signal }),
   )
   if (options.json === true) printJson(report)

@@ -2,6 +2,7 @@ import {
   backfill as backfillUseCase,
   chooseProvider,
   gaps as gapsUseCase,
+  refuseUnsafeStart,
   retention as retentionUseCase,
   scan as scanUseCase,
 } from '@varve/application'
@@ -17,10 +18,12 @@ interface StageOptions extends GlobalOptions {
 }
 
 export async function scan(options: StageOptions & { readonly confirm?: boolean }): Promise<void> {
-  const settings = settingsOf(options)
+  const settings = await settingsOf(options)
   const dataDir = dataDirOf(options)
+  const provider = chooseProvider(settings, options)
+  await refuseUnsafeStart({ settings, dataDir, usesProvider: options.bars === undefined })
   const report = await withApplication(
-    { settings, dataDir, provider: chooseProvider(settings, options), asOf: options.asOf },
+    { settings, dataDir, provider, asOf: options.asOf, profile: 'scanner' },
     (app, signal) => scanUseCase(app, { confirm: options.confirm, signal }),
   )
   if (options.json === true) printJson(report)
@@ -30,7 +33,7 @@ export async function scan(options: StageOptions & { readonly confirm?: boolean 
 export async function backfill(
   options: StageOptions & { readonly layer?: string; readonly symbols?: string; readonly days?: string },
 ): Promise<void> {
-  const settings = settingsOf(options)
+  const settings = await settingsOf(options)
   const dataDir = dataDirOf(options)
   const layer = options.layer === undefined ? undefined : parseLayer(options.layer)
   const symbols = options.symbols
@@ -42,8 +45,10 @@ export async function backfill(
       code: 'OPTIONS_CONFLICT',
     })
   }
+  const provider = chooseProvider(settings, options)
+  await refuseUnsafeStart({ settings, dataDir, usesProvider: options.bars === undefined })
   const report = await withApplication(
-    { settings, dataDir, provider: chooseProvider(settings, options), asOf: options.asOf, mustExist: true },
+    { settings, dataDir, provider, asOf: options.asOf, profile: 'backfill', mustExist: true },
     (app, signal) => backfillUseCase(app, { layer, symbols, days: parseDays(options.days), signal }),
   )
   if (options.json === true) printJson(report)
@@ -51,7 +56,7 @@ export async function backfill(
 }
 
 export async function gaps(options: StageOptions & { readonly heal?: boolean }): Promise<void> {
-  const settings = settingsOf(options)
+  const settings = await settingsOf(options)
   const dataDir = dataDirOf(options)
   const heal = options.heal === true
   const provider = heal ? chooseProvider(settings, options) : undefined
@@ -67,7 +72,7 @@ export async function gaps(options: StageOptions & { readonly heal?: boolean }):
 }
 
 export async function retention(options: StageOptions): Promise<void> {
-  const settings = settingsOf(options)
+  const settings = await settingsOf(options)
   const result = await withApplication(
     { settings, dataDir: dataDirOf(options), asOf: options.asOf, mustExist: true },
     (app, signal) => retentionUseCase(app, { signal }),

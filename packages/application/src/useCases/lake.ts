@@ -29,6 +29,6 @@ export async function compactLake(
     })
     results.push({ interval, filesBefore, filesAfter, rows, bytes })
   }
-  await bars.sweep({ graceMs: app.settings.storage.sweepGraceMs })
+  await bars.sweep({ graceMs: app.settings.storage.lake.sweepGraceMs })
   return results
 }

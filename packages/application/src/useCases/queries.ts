@@ -6,12 +6,11 @@ import {
   type Interval,
   type Layer,
   type SessionDate,
+  DAY_MS,
 } from '@varve/core'
 import type { Reasons } from '@varve/layers'
 import type { Application } from '../openApplication.ts'
 import { unknownSymbol } from './stages.ts'
-
-const DAY_MS = 86_400_000
 
 export interface StatusReport {
   readonly asOf: SessionDate

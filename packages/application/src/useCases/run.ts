@@ -19,7 +19,7 @@ export async function run(app: Application, options: RunUseCaseOptions = {}): Pr
   await refuseOlderSession(app)
   const tally = new Tally()
   await runCycle(context, { asOf, confirm: options.confirm, signal: options.signal }, tally)
-  await context.bars.sweep({ graceMs: app.settings.storage.sweepGraceMs })
+  await context.bars.sweep({ graceMs: app.settings.storage.lake.sweepGraceMs })
   return buildReport(context, { asOf, tally, startedMs })
 }
 

@@ -1,34 +1,39 @@
 import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { BarSource, Clock, Interval, Listing, SessionCalendar, SessionDate } from '@varve/core'
-import { BarBatchBuilder, dayNumber, dayOf, emptyBarBatch, errorMessage, systemClock } from '@varve/core'
+import {
+  BarBatchBuilder,
+  dayNumber,
+  dayOf,
+  emptyBarBatch,
+  errorMessage,
+  systemClock,
+  DAY_MS,
+  checkedOptions,
+} from '@varve/core'
 import { fileNotFound, fileUnreadable, providerClosed, providerInvalidRequest } from '../errors.ts'
 import type { BarsResult, MarketDataProvider, RejectedRow } from '../model.ts'
 import { BatchAppender } from './BatchAppender.ts'
 import type { ReadFileOptions } from './readCsv.ts'
 import { readCsv } from './readCsv.ts'
 import { countParquetRows, readParquet } from './readParquet.ts'
+import { type FileProviderConfig, fileProviderSchema } from '../schema.ts'
 import type { FileChunk, FilePart } from './RowSink.ts'
 import { SortedBars } from './SortedBars.ts'
 
-export interface FileProviderOptions {
+/** Its data, with their defaults: {@link fileProviderSchema}. */
+export interface FileProviderOptions extends Omit<FileProviderConfig, 'files' | 'interval'> {
   /** Parquet, CSV or gzipped CSV; told apart by their first bytes. */
   readonly files: readonly string[]
   /** Length of every bar in the files. @defaultValue `1d` */
   readonly interval?: Interval
-  /** The feed of the bars' source. @defaultValue base name of the first file, without its endings */
-  readonly name?: string
   readonly calendar: SessionCalendar
-  /** Exchange of every listing, since the files do not say. @defaultValue `XNYS` */
-  readonly exchange?: string
-  /** A symbol is listed while it has a bar in this many sessions up to the day asked. @defaultValue 5 */
-  readonly listedWithinSessions?: number
   /** @defaultValue `systemClock` */
   readonly clock?: Clock
 }
 
 export interface FileScanOptions {
-  /** Rows per chunk. @defaultValue 50,000 */
+  /** Rows per chunk. @defaultValue the provider's */
   readonly chunkRows?: number
   readonly signal?: AbortSignal
 }
@@ -62,11 +67,8 @@ interface Loaded {
   readonly rejectedRows: number
 }
 
-const DAY_MS = 86_400_000
-const DEFAULT_CHUNK_ROWS = 50_000
-const DEFAULT_LISTED_WITHIN = 5
 /** Files have no limit; a finite one keeps date arithmetic on it valid. */
-const HUNDRED_YEARS_DAYS = 36_525
+const NO_LIMIT = 36_525
 
 /**
  * Bars from Parquet and CSV files. Nothing is opened until the first call.
@@ -74,11 +76,13 @@ const HUNDRED_YEARS_DAYS = 36_525
  * @throws `FILE_NOT_FOUND`, `FILE_UNREADABLE`, `FILE_COLUMNS_MISSING` from its methods
  */
 export function createFileProvider(options: FileProviderOptions): FileProvider {
-  const { files, interval = '1d', calendar, exchange = 'XNYS', clock = systemClock } = options
-  const listedWithin = options.listedWithinSessions ?? DEFAULT_LISTED_WITHIN
+  const { files, calendar, clock = systemClock } = options
   const [firstFile] = files
   if (firstFile === undefined) throw providerInvalidRequest('file', 'no files were given; name at least one')
-  if (interval === 'tick') throw providerInvalidRequest('file', 'ticks are not bars; give files of bars')
+  if (options.interval === 'tick')
+    throw providerInvalidRequest('file', 'ticks are not bars; give files of bars')
+  const settings = checkedOptions(fileProviderSchema.strip(), options, 'the file provider')
+  const { interval, exchange, listedWithinSessions: listedWithin } = settings
   const feed = options.name ?? basename(firstFile).replace(/(\.(csv|gz|parquet|pq))+$/i, '')
   const source: BarSource = { provider: 'file', feed, adjustment: 'raw' }
   const daily = interval === '1d'
@@ -138,12 +142,12 @@ export function createFileProvider(options: FileProviderOptions): FileProvider {
     name: 'file',
     source,
     capabilities: {
-      bars: [{ interval, maxSpanDays: HUNDRED_YEARS_DAYS, historyDays: null }],
+      bars: [{ interval, maxSpanDays: NO_LIMIT, historyDays: null }],
       dataTypes: [],
       wholeMarketDaily: daily,
       symbolsPerCall: Infinity,
     },
-    async *scan({ chunkRows = DEFAULT_CHUNK_ROWS, signal } = {}) {
+    async *scan({ chunkRows = settings.chunkRows, signal } = {}) {
       if (closed) throw providerClosed('file')
       const opened = await Promise.all(files.map(async (file) => ({ file, kind: await kindOf(file) })))
       const counts = await Promise.all(
@@ -156,7 +160,13 @@ export function createFileProvider(options: FileProviderOptions): FileProvider {
       let before = 0
       for (const { file, kind } of opened) {
         let inFile = 0
-        for await (const part of readFile(file, kind, { interval, source, chunkRows, signal })) {
+        for await (const part of readFile(file, kind, {
+          interval,
+          source,
+          chunkRows,
+          signal,
+          fieldNames: settings.fieldNames,
+        })) {
           inFile = part.rows
           yield { batch: part.batch, rejected: part.rejected, rowsDone: before + inFile, rowsTotal, file }
         }

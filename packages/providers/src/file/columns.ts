@@ -1,4 +1,5 @@
 import { fileColumnsMissing } from '../errors.ts'
+import type { FileFieldNames } from '../schema.ts'
 
 /** What a row needs, in the order it is checked. */
 export const FIELDS = ['symbol', 'time', 'open', 'high', 'low', 'close', 'volume'] as const
@@ -9,32 +10,30 @@ export type NumberField = (typeof NUMBER_FIELDS)[number]
 /** Position of each field among a file's columns. */
 export type FieldPositions = Readonly<Record<Field, number>>
 
-const DAY_NAMES = ['date', 'session']
-const INSTANT_NAMES = ['timestamp', 'time', 'datetime', 'ts_utc', 'ts']
-
 /**
  * Finds the columns by name, in any case. A file may have both a date and a timestamp: daily bars prefer the date,
  * intraday bars the timestamp.
  *
  * @throws `FILE_COLUMNS_MISSING`
  */
-export function findFields(file: string, header: readonly string[], daily: boolean): FieldPositions {
+export function findFields(
+  file: string,
+  header: readonly string[],
+  daily: boolean,
+  fieldNames: FileFieldNames,
+): FieldPositions {
   const names = header.map((name) => name.trim().toLowerCase())
+  const { date, instant, ...others } = fieldNames
   const accepted: Record<Field, readonly string[]> = {
-    symbol: ['symbol', 'ticker'],
-    time: daily ? [...DAY_NAMES, ...INSTANT_NAMES] : [...INSTANT_NAMES, ...DAY_NAMES],
-    open: ['open'],
-    high: ['high'],
-    low: ['low'],
-    close: ['close'],
-    volume: ['volume'],
+    ...others,
+    time: daily ? [...date, ...instant] : [...instant, ...date],
   }
   const positions = {} as Record<Field, number>
   const missing: string[] = []
   for (const field of FIELDS) {
-    const name = accepted[field].find((candidate) => names.includes(candidate))
+    const name = accepted[field].find((candidate) => names.includes(candidate.toLowerCase()))
     if (name === undefined) missing.push(field === 'time' ? 'date' : field)
-    else positions[field] = names.indexOf(name)
+    else positions[field] = names.indexOf(name.toLowerCase())
   }
   if (missing.length > 0) throw fileColumnsMissing(file, header, missing)
   return positions

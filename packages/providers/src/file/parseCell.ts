@@ -1,15 +1,14 @@
-import { dayNumber, isSessionDate, MAX_SCALED, SCALE } from '@varve/core'
+import { dayNumber, isSessionDate, MAX_SCALED, SCALE, DAY_MS } from '@varve/core'
 import type { NumberCell, NumberFault } from '../numberCell.ts'
 import { parseNumberText } from '../numberCell.ts'
 
 /** Why a cell cannot be read exactly. */
 export type CellFault = NumberFault | 'date_invalid'
 
-const DAY_MS = 86_400_000
 const COMPACT_DATE = /^(\d{4})(\d{2})(\d{2})$/
 const INSTANT = /^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})$/
 /** Whole milliseconds in an epoch number of seconds reach 13 digits in 2001; seconds have fewer. */
-const SMALLEST_EPOCH_MS = 1e11
+const FIRST_MILLISECONDS = 1e11
 
 /** A double by the shortest decimal that gives it back: what the writer of the file meant. */
 export function parseDouble(value: number): NumberCell {
@@ -69,7 +68,7 @@ export function parseDays(days: number, daily: boolean): number | CellFault {
 /** `YYYYMMDD` for daily bars; seconds or milliseconds since 1970. */
 export function parseEpoch(value: number, daily: boolean): number | CellFault {
   if (daily && value >= 10_000_101 && value <= 99_991_231) return parseTimeText(String(value), daily)
-  return parseInstant(value < SMALLEST_EPOCH_MS ? value * 1000 : value, daily)
+  return parseInstant(value < FIRST_MILLISECONDS ? value * 1000 : value, daily)
 }
 
 /** An instant, which for daily bars has to be the UTC midnight of its session date. */

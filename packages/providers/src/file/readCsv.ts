@@ -1,3 +1,4 @@
+import type { FileFieldNames } from '../schema.ts'
 import { createReadStream } from 'node:fs'
 import { createGunzip } from 'node:zlib'
 import type { BarSource, Interval } from '@varve/core'
@@ -15,6 +16,7 @@ export interface ReadFileOptions {
   readonly interval: Interval
   readonly source: BarSource
   readonly chunkRows: number
+  readonly fieldNames: FileFieldNames
   readonly signal?: AbortSignal | undefined
 }
 
@@ -52,7 +54,7 @@ export async function* readCsv(
     for await (const record of parser as AsyncIterable<string[]>) {
       if (header === undefined || at === undefined) {
         header = record
-        at = findFields(file, header, daily)
+        at = findFields(file, header, daily, options.fieldNames)
         continue
       }
       if (isRepeatedHeader(record, header, at)) continue

@@ -65,6 +65,7 @@ export async function* readParquet(file: string, options: ReadFileOptions): Asyn
     file,
     columns.map((column) => column.name),
     daily,
+    options.fieldNames,
   )
   const element = (field: Field): SchemaElement => columns[at[field]]!
   const names = FIELDS.map((field) => element(field).name)

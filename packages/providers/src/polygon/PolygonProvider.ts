@@ -9,11 +9,19 @@ import type {
   SessionCalendar,
   SessionDate,
 } from '@varve/core'
-import { concatBarBatches, dayNumber, systemClock } from '@varve/core'
-import type { ResilienceOptions } from '@varve/resilience'
+import {
+  DAY_MS,
+  MINUTE_MS,
+  Secret,
+  checkedOptions,
+  concatBarBatches,
+  dayNumber,
+  systemClock,
+} from '@varve/core'
 import { createResilience } from '@varve/resilience'
 import { providerClosed, providerInvalidRequest } from '../errors.ts'
 import type { BarsRequest, BarsResult, MarketDataProvider, RejectedRow } from '../model.ts'
+import { type PolygonProviderConfig, polygonProviderSchema } from '../schema.ts'
 import type { AggregatesContext, AggregateWindow } from './aggregates.ts'
 import { fetchAggregates, readItems, sameBar } from './aggregates.ts'
 import { providerError } from './classify.ts'
@@ -25,17 +33,10 @@ import { BarCollector, collectDays, collectIntraday } from './toBars.ts'
 import type { Call } from './transport.ts'
 import { createTransport } from './transport.ts'
 
-/**
- * Deadline of a range, attempts, pauses and breaker are resilience's options with its defaults, but for a deadline of
- * 120,000 ms; waiting for the quota does not count against it.
- */
-export interface PolygonProviderOptions extends Omit<ResilienceOptions, 'name' | 'clock'> {
-  /** `https://api.massive.com`, `https://api.polygon.io`, or a stand-in; its host may always be called. */
-  readonly baseUrl: string
+/** Its data, with their defaults: {@link polygonProviderSchema}. */
+export interface PolygonProviderOptions extends PolygonProviderConfig {
   /** Sent in a header only. */
-  readonly apiKey: string
-  /** Further hosts, with port where it is not the usual one, that paging URLs may name. @defaultValue none */
-  readonly allowedHosts?: readonly string[]
+  readonly apiKey: Secret | string
   /** The hard gate before every request. */
   readonly quota: QuotaGate
   /** Key of the quota. @defaultValue `polygon` */
@@ -44,35 +45,13 @@ export interface PolygonProviderOptions extends Omit<ResilienceOptions, 'name' |
   readonly name?: string
   /** @defaultValue `sip` */
   readonly feed?: string
-  /** Intervals to serve. @defaultValue `1m 5m 15m 1h 1d` */
-  readonly intervals?: readonly Interval[]
-  /** Base aggregates a page may scan, at most 50,000. @defaultValue 50,000 */
-  readonly pageLimit?: number
-  /** Most pages of one range or list. @defaultValue 1,000 */
-  readonly maxPages?: number
-  /** Prices adjusted for splits by the vendor; Varve stores raw ones. @defaultValue false */
-  readonly adjusted?: boolean
-  /** Also list over-the-counter tickers. @defaultValue false */
-  readonly includeOtc?: boolean
-  /** How far back the plan reaches, calendar days; `null` for no limit. @defaultValue null */
-  readonly historyDays?: number | null
-  /** Longest range of one request for day bars, calendar days. @defaultValue 366 */
-  readonly maxDaySpanDays?: number
-  /** The same for intraday bars: longer ones have come back with silent gaps. @defaultValue 28 */
-  readonly maxIntradaySpanDays?: number
   readonly calendar: SessionCalendar
   /** @defaultValue the global `fetch` */
   readonly fetch?: typeof fetch
   /** @defaultValue `systemClock` */
   readonly clock?: Clock
-  /** @defaultValue 30,000 ms */
-  readonly requestTimeoutMs?: number
-  /** Pause of the quota after a 429 that names none. @defaultValue 60,000 ms */
-  readonly rateLimitedPauseMs?: number
-  /** Pause before an empty answer is asked for a second time. @defaultValue 1,000 ms */
-  readonly emptyRecheckMs?: number
-  /** @defaultValue `varve` */
-  readonly userAgent?: string
+  /** In [0, 1), for pauses. @defaultValue `secureRandom` */
+  readonly random?: () => number
 }
 
 /** Polygon.io, named Massive since October 2025. */
@@ -89,12 +68,6 @@ export interface PolygonProvider extends MarketDataProvider {
     readonly priority?: number
   }): Promise<readonly ProviderSplit[]>
 }
-
-const DAY_MS = 86_400_000
-const MINUTE_MS = 60_000
-const DEFAULT_DEADLINE_MS = 120_000
-const LARGEST_PAGE = 50_000
-const LISTINGS_PER_PAGE = 1_000
 
 const minutes = (multiplier: number): AggregateWindow => ({
   multiplier,
@@ -118,37 +91,19 @@ const WINDOWS: Readonly<
 
 /** A client of the Polygon/Massive REST API. Nothing is sent until the first call. */
 export function createPolygonProvider(options: PolygonProviderOptions): PolygonProvider {
-  const { name = 'polygon', feed = 'sip', adjusted = false, calendar, clock = systemClock } = options
-  const { pageLimit = LARGEST_PAGE, maxPages = 1_000, emptyRecheckMs = 1_000, historyDays = null } = options
-  if (options.apiKey === '') throw providerInvalidRequest(name, 'the API key is empty')
-  if (!URL.canParse(options.baseUrl))
-    throw providerInvalidRequest(name, `baseUrl "${options.baseUrl}" is no URL`)
-  if (!(pageLimit >= 1 && pageLimit <= LARGEST_PAGE)) {
-    throw providerInvalidRequest(name, `pageLimit has to lie between 1 and ${LARGEST_PAGE}, was ${pageLimit}`)
-  }
+  const { name = 'polygon', feed = 'sip', calendar, clock = systemClock } = options
+  const settings = checkedOptions(polygonProviderSchema.strip(), options, name)
+  const { adjusted, pageLimit, maxPages, emptyRecheckMs, historyDays, intervals } = settings
+  const apiKey = typeof options.apiKey === 'string' ? new Secret(options.apiKey) : options.apiKey
+  if (apiKey.reveal() === '') throw providerInvalidRequest(name, 'the API key is empty')
   const source: BarSource = { provider: name, feed, adjustment: adjusted ? 'split' : 'raw' }
-  const deadlineMs = options.deadlineMs ?? DEFAULT_DEADLINE_MS
   const transport = createTransport({
+    ...settings,
     provider: name,
-    baseUrl: options.baseUrl,
-    apiKey: options.apiKey,
-    allowedHosts: options.allowedHosts ?? [],
+    apiKey,
     quota: options.quota,
     quotaKey: options.quotaKey ?? 'polygon',
-    resilience: createResilience({
-      name,
-      clock,
-      deadlineMs,
-      attempts: options.attempts,
-      initialBackoffMs: options.initialBackoffMs,
-      maxBackoffMs: options.maxBackoffMs,
-      breaker: options.breaker,
-      random: options.random,
-    }),
-    deadlineMs,
-    requestTimeoutMs: options.requestTimeoutMs ?? 30_000,
-    rateLimitedPauseMs: options.rateLimitedPauseMs ?? 60_000,
-    userAgent: options.userAgent ?? 'varve',
+    resilience: createResilience({ ...settings, name, clock, random: options.random }),
     fetch: options.fetch ?? fetch,
     clock,
   })
@@ -162,9 +117,7 @@ export function createPolygonProvider(options: PolygonProviderOptions): PolygonP
     adjusted,
     now,
   }
-  const intervals = options.intervals ?? (Object.keys(WINDOWS) as Interval[])
-  if (intervals.includes('tick')) throw providerInvalidRequest(name, 'ticks are not served')
-  const intradaySpan = options.maxIntradaySpanDays ?? 28
+  const served = new Set<Interval>(intervals)
   let closed = false
 
   const begin = (request: {
@@ -223,7 +176,7 @@ export function createPolygonProvider(options: PolygonProviderOptions): PolygonP
     capabilities: {
       bars: intervals.map((interval) => ({
         interval,
-        maxSpanDays: interval === '1d' ? (options.maxDaySpanDays ?? 366) : intradaySpan,
+        maxSpanDays: interval === '1d' ? settings.maxDaySpanDays : settings.maxIntradaySpanDays,
         historyDays,
       })),
       dataTypes: [],
@@ -231,7 +184,7 @@ export function createPolygonProvider(options: PolygonProviderOptions): PolygonP
       symbolsPerCall: 1,
     },
     async bars(request) {
-      if (!intervals.includes(request.interval)) {
+      if (!served.has(request.interval)) {
         throw providerInvalidRequest(name, `${request.interval} is not served, only ${intervals.join(', ')}`)
       }
       checkRange(name, request.range)
@@ -283,14 +236,14 @@ export function createPolygonProvider(options: PolygonProviderOptions): PolygonP
       checkRange(name, { from: asOf, to: asOf })
       const call = begin({ signal })
       const listings = new Map<string, Listing>()
-      for (const market of options.includeOtc === true ? ['stocks', 'otc'] : ['stocks']) {
+      for (const market of settings.includeOtc ? ['stocks', 'otc'] : ['stocks']) {
         const url = transport.url('/v3/reference/tickers', {
           market,
           active: true,
           date: asOf,
           order: 'asc',
           sort: 'ticker',
-          limit: LISTINGS_PER_PAGE,
+          limit: settings.listingsPerPage,
         })
         const items = await lookTwice(
           () => fetchList({ provider: name, transport, maxPages }, call, 'tickers', url),
@@ -317,7 +270,7 @@ export function createPolygonProvider(options: PolygonProviderOptions): PolygonP
         ...(symbol === undefined ? {} : { ticker: symbol }),
         order: 'asc',
         sort: 'execution_date',
-        limit: LISTINGS_PER_PAGE,
+        limit: settings.listingsPerPage,
       })
       const items = await fetchList({ provider: name, transport, maxPages }, call, 'splits', url)
       return items.map((item) => toSplit(name, item))

@@ -1,5 +1,5 @@
 import type { DateRange, SessionCalendar } from '@varve/core'
-import { addDays } from '@varve/core'
+import { addDays, HOUR_MS } from '@varve/core'
 import type { ProviderErrorCode, ProviderErrorDetails } from './classify.ts'
 import { providerError } from './classify.ts'
 import type { JsonObject } from './fields.ts'
@@ -38,8 +38,6 @@ export interface Aggregates {
   readonly unplaced: readonly JsonObject[]
 }
 
-/** Day windows are 25 hours long when the clocks go back. */
-const CLOCK_CHANGE_MS = 3_600_000
 const ENDPOINT = 'aggs'
 
 /**
@@ -197,7 +195,8 @@ export function readItems(
 
 /** True when a whole session's regular hours lie between two instants. */
 function skipsSession({ calendar }: AggregatesContext, fromMs: number, toMs: number): boolean {
-  if (toMs - fromMs <= CLOCK_CHANGE_MS) return false
+  // Day windows are 25 hours long when the clocks go back.
+  if (toMs - fromMs <= HOUR_MS) return false
   return calendar
     .sessionsInRange(calendar.dateOf(fromMs), calendar.dateOf(toMs))
     .some(({ openAt, closeAt }) => openAt >= fromMs && closeAt <= toMs)

@@ -120,13 +120,10 @@ export function classifyAnswer({ status, bodyStatus, message = '' }: Answer): Pr
   return /exceeded the maximum requests/i.test(message) ? 'PROVIDER_RATE_LIMITED' : 'PROVIDER_UNAVAILABLE'
 }
 
-/** Longest pause a server is believed about; a year in `Retry-After` is a date gone wrong. */
-const LONGEST_RETRY_AFTER_MS = 900_000
-
-/** `Retry-After` in milliseconds: seconds or an HTTP date; nonsense (negative, a year, text) is `undefined`. */
-export function parseRetryAfter(header: string | null, now: number): number | undefined {
+/** `Retry-After` in milliseconds: seconds or an HTTP date; nonsense (negative, above `longestMs`, text) is `undefined`. */
+export function parseRetryAfter(header: string | null, now: number, longestMs: number): number | undefined {
   if (header === null) return undefined
   const text = header.trim()
   const ms = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now
-  return /^-/.test(text) || !(ms >= 0) || ms > LONGEST_RETRY_AFTER_MS ? undefined : Math.ceil(ms)
+  return /^-/.test(text) || !(ms >= 0) || ms > longestMs ? undefined : Math.ceil(ms)
 }

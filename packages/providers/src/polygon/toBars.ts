@@ -1,5 +1,5 @@
 import type { BarBatch, BarSource, DateRange, Interval, SessionCalendar } from '@varve/core'
-import { BarBatchBuilder, dayNumber } from '@varve/core'
+import { BarBatchBuilder, dayNumber, DAY_MS } from '@varve/core'
 import type { RejectedRow } from '../model.ts'
 import type { NumberCell } from '../numberCell.ts'
 import { describeNumberFaults, parseNumberText } from '../numberCell.ts'
@@ -17,8 +17,6 @@ interface Numbers {
 }
 
 type ExactNumbers = { readonly [K in keyof Numbers]: bigint }
-
-const DAY_MS = 86_400_000
 
 function readNumbers(item: JsonObject): Numbers {
   // A number that came as something else, such as a string, is no number.

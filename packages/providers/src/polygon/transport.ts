@@ -1,4 +1,4 @@
-import type { AcquireOptions, Clock, QuotaGate } from '@varve/core'
+import type { AcquireOptions, Clock, QuotaGate, Secret } from '@varve/core'
 import { errorMessage, isVarveError, publish } from '@varve/core'
 import type { Resilience } from '@varve/resilience'
 import type { ProviderErrorCode } from './classify.ts'
@@ -10,7 +10,7 @@ import { parseJson } from './losslessJson.ts'
 export interface TransportOptions {
   readonly provider: string
   readonly baseUrl: string
-  readonly apiKey: string
+  readonly apiKey: Secret
   readonly allowedHosts: readonly string[]
   readonly quota: QuotaGate
   readonly quotaKey: string
@@ -19,6 +19,8 @@ export interface TransportOptions {
   readonly requestTimeoutMs: number
   /** Pause after a 429 that names none. */
   readonly rateLimitedPauseMs: number
+  /** Longest pause a server is believed about. */
+  readonly longestRetryAfterMs: number
   readonly userAgent: string
   readonly fetch: typeof fetch
   readonly clock: Clock
@@ -52,7 +54,7 @@ export function createTransport(options: TransportOptions): Transport {
   const allowed = new Set([base.host, ...options.allowedHosts])
 
   const fail = (code: ProviderErrorCode, found: string, extra: Parameters<typeof providerError>[3] = {}) =>
-    providerError(provider, code, redact(found, apiKey), extra)
+    providerError(provider, code, redact(found, apiKey.reveal()), extra)
 
   /** The key is bound to its hosts: a paging URL from the server must not carry it elsewhere. */
   const checkHost = (url: URL): void => {
@@ -83,7 +85,7 @@ export function createTransport(options: TransportOptions): Transport {
     try {
       const response = await options.fetch(url, {
         headers: {
-          authorization: `Bearer ${apiKey}`,
+          authorization: `Bearer ${apiKey.reveal()}`,
           accept: 'application/json',
           'accept-encoding': 'gzip',
           'user-agent': options.userAgent,
@@ -132,7 +134,8 @@ export function createTransport(options: TransportOptions): Transport {
       if (requestId !== undefined) details['requestId'] = requestId
       if (code === 'PROVIDER_RATE_LIMITED') {
         const pauseMs =
-          parseRetryAfter(response.headers.get('retry-after'), clock.now()) ?? options.rateLimitedPauseMs
+          parseRetryAfter(response.headers.get('retry-after'), clock.now(), options.longestRetryAfterMs) ??
+          options.rateLimitedPauseMs
         details['retryAfterMs'] = pauseMs
         quota.penalize(quotaKey, pauseMs)
       }

@@ -1,5 +1,5 @@
 import type { Bar, Session, SessionCalendar, SessionDate } from '@varve/core'
-import { addDays, dayNumber, VarveError } from '@varve/core'
+import { addDays, dayNumber, VarveError, DAY_MS, MINUTE_MS } from '@varve/core'
 import type { StandInCompany, StandInSplit } from './companies.ts'
 import { createCompanies } from './companies.ts'
 import { exp, hash32, normal, uniform, walk } from './noise.ts'
@@ -63,8 +63,6 @@ export interface StandInMarket {
   splits(): readonly (StandInSplit & { readonly symbol: string })[]
 }
 
-const DAY_MS = 86_400_000
-const MINUTE_MS = 60_000
 const CATALYST_RATE = 0.055
 /** A shock fades over this many sessions; falling back at once would make a second one. */
 const FADE_SESSIONS = 12

@@ -1,5 +1,5 @@
 import type { Session, SessionDate } from '@varve/core'
-import { dayOf } from '@varve/core'
+import { dayOf, DAY_MS, MINUTE_MS } from '@varve/core'
 import { hash32 } from './noise.ts'
 import type { RawBar, StandInMarket } from './StandInMarket.ts'
 import type { JsonText } from './wire.ts'
@@ -39,7 +39,6 @@ export interface AggregatePage {
 /** Says whether a bar is left out this time. */
 export type Withhold = (symbol: string, date: SessionDate) => boolean
 
-const MINUTE_MS = 60_000
 const SPAN_MS = { minute: MINUTE_MS, hour: 60 * MINUTE_MS } as const
 
 /** One page of a symbol's aggregates. The limit counts what is scanned to make them: minutes for intraday windows. */
@@ -74,7 +73,7 @@ function dayPage(
     // A further bar exists: the next page begins right after the last one of this.
     if (results.length >= query.limit) return { results, scanned: results.length, nextFrom: last }
     results.push(barText(toWire(market, query.symbol, date, t, raw, query.adjusted)))
-    last = market.calendar.midnightOf(dayOf(Date.parse(date) / 86_400_000 + 1))
+    last = market.calendar.midnightOf(dayOf(Date.parse(date) / DAY_MS + 1))
   }
   return { results, scanned: results.length, nextFrom: undefined }
 }

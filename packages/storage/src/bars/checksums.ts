@@ -52,7 +52,7 @@ export async function storeChecksums(context: StoreContext): Promise<StoreChecks
 async function tableChecksum(tx: SqlTx, table: keyof typeof TABLES): Promise<string> {
   const { from, columns, order } = TABLES[table]
   const { rows } = await tx.query<{ sum: string }>(
-    `SELECT md5(coalesce(string_agg(md5(ROW(${columns})::text), '' ORDER BY ${order}), '')) AS sum FROM ${from}`,
+    `SELECT encode(sha256(convert_to(coalesce(string_agg(encode(sha256(convert_to(ROW(${columns})::text, 'UTF8')), 'hex'), '' ORDER BY ${order}), ''), 'UTF8')), 'hex') AS sum FROM ${from}`,
   )
   return rows[0]!.sum
 }

@@ -20,14 +20,17 @@ export async function commitBars(context: StoreContext, tx: SqlTx, staged: Stage
   const { rows, seriesIds, hotNew, hotChanged, lateChanged, lateAdded, file } = staged
   if (hotNew.length > 0) {
     try {
-      await tx.copyIn(BAR_COPY, encodeBarCopy(rows, { seriesIds, rows: hotNew }))
+      await tx.copyIn(
+        BAR_COPY,
+        encodeBarCopy(rows, { seriesIds, rows: hotNew, chunkBytes: context.copyChunkBytes }),
+      )
     } catch (error) {
       if (isPartitionMissing(error))
         throw staleError('a partition of bars was dropped since the batch was staged')
       throw error
     }
   }
-  for (const part of parts(hotChanged, context.batchRows)) {
+  for (const part of parts(hotChanged, context.batchSize)) {
     await tx.query(
       `UPDATE bars b SET open = n.open, high = n.high, low = n.low, close = n.close, volume = n.volume
        FROM ${BAR_ROWS} WHERE b.series_id = n.series_id AND b.ts = n.ts AND b.ts >= $8 AND b.ts <= $9`,
@@ -38,7 +41,7 @@ export async function commitBars(context: StoreContext, tx: SqlTx, staged: Stage
     [lateChanged, false],
     [lateAdded, true],
   ] as const) {
-    for (const part of parts(late, context.batchRows)) {
+    for (const part of parts(late, context.batchSize)) {
       // A row no file holds yet stays one of those, however often it is corrected.
       await tx.query(
         `INSERT INTO bars_late (series_id, ts, open, high, low, close, volume, added)

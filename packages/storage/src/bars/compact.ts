@@ -185,7 +185,7 @@ async function swap(
     replaced.map((file) => file.id),
     new Date(context.clock.now()),
   ])
-  for (const part of chunksOf(late, context.batchRows)) await foldLate(tx, part)
+  for (const part of chunksOf(late, context.batchSize)) await foldLate(tx, part)
   const touched = [...new Set([...bounds.keys(), ...late.map((entry) => entry.seriesId)])].sort(
     (a, b) => a - b,
   )

@@ -85,11 +85,11 @@ async function restoreChunk(
     await ensurePartitions(sql, monthsOf(found.rows.time, found.picked))
     try {
       const done = await sql.tx(async (tx) => {
-        if (!last) return lower(tx, found)
+        if (!last) return lower(context, tx, found)
         await lockWatermark(tx, interval)
         const ids = left.map((series) => series.id).sort((a, b) => a - b)
         await tx.query('SELECT FROM series WHERE id = ANY($1::int[]) ORDER BY id FOR NO KEY UPDATE', [ids])
-        return lower(tx, await readRestorable(context, tx, interval, left))
+        return lower(context, tx, await readRestorable(context, tx, interval, left))
       })
       restored += done.rows
       left = left.filter((series) => done.stale.has(series.id))
@@ -128,6 +128,7 @@ async function readRestorable(
 
 /** Writes the rows of all series that are still as they were read; the others are left as they are. */
 async function lower(
+  context: StoreContext,
   tx: SqlTx,
   { rows, picked, moves }: Restorable,
 ): Promise<{ readonly rows: number; readonly stale: ReadonlySet<number> }> {
@@ -161,7 +162,10 @@ async function lower(
   const copied = picked.filter((row) => fresh.has(rows.series[row]!))
   if (copied.length > 0) {
     const seriesIds = moves.map((move) => move.id)
-    await tx.copyIn(BAR_COPY, encodeBarCopy(rows, { seriesIds, rows: copied }))
+    await tx.copyIn(
+      BAR_COPY,
+      encodeBarCopy(rows, { seriesIds, rows: copied, chunkBytes: context.copyChunkBytes }),
+    )
   }
   return { rows: copied.length, stale }
 }

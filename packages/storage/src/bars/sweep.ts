@@ -2,9 +2,6 @@ import type { SweepOptions, SweepResult } from '../BarStore.ts'
 import { lockLakeForDeletion } from './lakeCatalog.ts'
 import { type StoreContext, chunksOf } from './options.ts'
 
-/** Files deleted while loads wait to register theirs. */
-const FILES_PER_LOCK = 200
-
 /** Deletes files nobody refers to. See `BarStore.sweep`. */
 export async function sweepLake(context: StoreContext, options: SweepOptions): Promise<SweepResult> {
   const { sql, lake, clock } = context
@@ -24,7 +21,7 @@ export async function sweepLake(context: StoreContext, options: SweepOptions): P
   let replaced = 0
   let orphans = 0
   let bytes = 0
-  for (const part of chunksOf(candidates, FILES_PER_LOCK)) {
+  for (const part of chunksOf(candidates, context.sweepBatchFiles)) {
     await sql.tx(async (tx) => {
       await lockLakeForDeletion(tx)
       const paths = part.map((file) => file.path)

@@ -4,14 +4,13 @@ import type { VerifyResult } from '../BarStore.ts'
 import type { StoreContext } from './options.ts'
 
 /** Bytes read at once. */
-const BLOCK_BYTES = 4 << 20
 
 /** See `BarStore.verify`. */
 export async function verifyLake(
   context: StoreContext,
   signal: AbortSignal | undefined,
 ): Promise<VerifyResult> {
-  const { sql, lake } = context
+  const { sql, lake, verifyBlockBytes } = context
   const { rows } = await sql.query<{ path: string; bytes: bigint; rows: bigint; sha256: string }>(
     'SELECT path, bytes, rows, sha256 FROM lake_files WHERE removed_at IS NULL ORDER BY path',
   )
@@ -31,8 +30,8 @@ export async function verifyLake(
       if (size === undefined) return 'the file is missing'
       if (size !== bytes) return `${size} bytes where ${bytes} were written`
       const hash = createHash('sha256')
-      for (let start = 0; start < bytes; start += BLOCK_BYTES) {
-        hash.update(await lake.read(path, start, Math.min(bytes, start + BLOCK_BYTES)))
+      for (let start = 0; start < bytes; start += verifyBlockBytes) {
+        hash.update(await lake.read(path, start, Math.min(bytes, start + verifyBlockBytes)))
       }
       return hash.digest('hex') === sha256 ? undefined : 'its content has changed since it was written'
     } catch (error) {

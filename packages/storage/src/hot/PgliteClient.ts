@@ -3,6 +3,7 @@ import {
   type NotificationHandler,
   type SqlClient,
   type SqlTx,
+  checkedOptions,
   errorMessage,
   publish,
 } from '@varve/core'
@@ -10,34 +11,25 @@ import { resolve } from 'node:path'
 import { type CopyChunks, abortable } from './abortable.ts'
 import { copySegments } from './copySegments.ts'
 import { type DirectoryLock, acquireDirectoryLock } from './directoryLock.ts'
+import { type PgliteSettings, pgliteOptionsSchema } from '../options.ts'
 import { beginFormat, databaseFolder, finishFormat, prepareDirectory, readFormat } from './formatVersion.ts'
 import type { WorkerAnswer } from './pgliteProtocol.ts'
 import { type PgliteThread, startPgliteThread } from './pgliteThread.ts'
 import { abortedTxError, closedError, queryError, txEndedError } from './sqlErrors.ts'
 import { encodeParameter } from './sqlValues.ts'
 
-export interface PgliteClientOptions {
+/** Its data, with their defaults: {@link pgliteOptionsSchema}. */
+export interface PgliteClientOptions extends PgliteSettings {
   /** Folder of the database, made when missing; `':memory:'` keeps everything in memory. */
   readonly directory: string
   /** @defaultValue `systemClock` */
   readonly clock?: Clock
-  /** A lock whose owner cannot be checked is taken over after this long without a heartbeat. @defaultValue 30000 */
-  readonly lockStaleMs?: number
-  /** @defaultValue 1000 */
-  readonly heartbeatMs?: number
-  /** Rows of `copyIn` handed to the engine in one statement. @defaultValue 20000 */
-  readonly copyRows?: number
-  /** Bytes of `copyIn` handed to the engine in one statement. @defaultValue 4194304 */
-  readonly copyBytes?: number
 }
 
 interface Opened {
   readonly thread: PgliteThread
   readonly lock: DirectoryLock | undefined
 }
-
-/** Segments of one `copyIn` under way at once: one being copied, one being prepared. */
-const COPY_AHEAD = 2
 
 /**
  * Postgres inside this process (PGlite in a worker thread), for one process at a time.
@@ -50,7 +42,11 @@ const COPY_AHEAD = 2
  * (`details.sqlState`), `DATABASE_CRASHED`, `DIRECTORY_LOCK_LOST`, `DATABASE_CLOSED` or `DATABASE_TX_ENDED`.
  */
 export function createPgliteClient(options: PgliteClientOptions): SqlClient {
-  const { copyRows = 20_000, copyBytes = 4 << 20 } = options
+  const { copyRows, copyBytes, copyAhead, youngGenerationMb } = checkedOptions(
+    pgliteOptionsSchema,
+    options,
+    'the embedded database',
+  )
   const handlers = new Map<string, Set<NotificationHandler>>()
   let opening: Promise<Opened> | undefined
   let closing: Promise<void> | undefined
@@ -73,7 +69,7 @@ export function createPgliteClient(options: PgliteClientOptions): SqlClient {
   const thread = async (): Promise<PgliteThread> => {
     if (closing !== undefined) throw closedError()
     if (opening === undefined) {
-      const attempt = open(options, notify)
+      const attempt = open(options, youngGenerationMb, notify)
       opening = attempt
       attempt.catch(() => {
         if (opening === attempt) opening = undefined
@@ -116,7 +112,7 @@ export function createPgliteClient(options: PgliteClientOptions): SqlClient {
           .then((answer) => answer.rowCount ?? 0)
         sent.catch(() => undefined)
         flying.push(sent)
-        if (flying.length >= COPY_AHEAD) rows += await flying.shift()!
+        if (flying.length >= copyAhead) rows += await flying.shift()!
       }
       while (flying.length > 0) rows += await flying.shift()!
       return rows
@@ -231,19 +227,19 @@ const FAIL = "DO $$ BEGIN RAISE EXCEPTION 'copy was interrupted' USING ERRCODE =
 
 async function open(
   options: PgliteClientOptions,
+  youngGenerationMb: number,
   onNotification: (channel: string, payload: string) => void,
 ): Promise<Opened> {
   if (options.directory === ':memory:')
-    return { thread: await openThread(undefined, onNotification), lock: undefined }
+    return { thread: await openThread(undefined, youngGenerationMb, onNotification), lock: undefined }
   const directory = resolve(options.directory)
   await readFormat(directory) // refuses before anything is written into somebody else's folder
   await prepareDirectory(directory)
-  const { lockStaleMs, heartbeatMs, clock } = options
-  const lock = await acquireDirectoryLock({ directory, lockStaleMs, heartbeatMs, clock })
+  const lock = await acquireDirectoryLock({ ...options, directory })
   try {
     const fresh = (await readFormat(directory)) === 'empty'
     if (fresh) await beginFormat(directory)
-    const thread = await openThread(databaseFolder(directory), onNotification)
+    const thread = await openThread(databaseFolder(directory), youngGenerationMb, onNotification)
     if (fresh) await finishFormat(directory)
     lock.lost.addEventListener('abort', () => void thread.terminate(lock.lost.reason), { once: true })
     return { thread, lock }
@@ -255,10 +251,12 @@ async function open(
 
 async function openThread(
   folder: string | undefined,
+  youngGenerationMb: number,
   onNotification: (channel: string, payload: string) => void,
 ): Promise<PgliteThread> {
   const thread = startPgliteThread({
     folder,
+    youngGenerationMb,
     onNotification,
     onCrash: (error) => {
       publish('log', () => ({ level: 'error', component: 'storage', message: error.message }))

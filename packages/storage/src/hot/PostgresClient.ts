@@ -3,30 +3,24 @@ import {
   type NotificationHandler,
   type QueryResult,
   type SqlClient,
+  type Secret,
   type SqlTx,
   VarveError,
+  checkedOptions,
   publish,
   systemClock,
 } from '@varve/core'
 import pg from 'pg'
+import { type PostgresSettings, postgresOptionsSchema } from '../options.ts'
 import { copyRows, readRows } from './postgresCopy.ts'
 import { createPostgresListener } from './postgresListener.ts'
 import { abortedTxError, closedError, connectError, queryError, txEndedError } from './sqlErrors.ts'
 import { encodeParameter, sqlParser } from './sqlValues.ts'
 
-export interface PostgresClientOptions {
+/** Its data, with their defaults: {@link postgresOptionsSchema}. */
+export interface PostgresClientOptions extends PostgresSettings {
   /** `postgres://user:password@host:port/database` */
-  readonly connectionString: string
-  /** Connections of the pool; `listen` takes one more. @defaultValue 10 */
-  readonly maxConnections?: number
-  /** How long to wait for a connection. @defaultValue 10000 */
-  readonly connectTimeoutMs?: number
-  /** The server cancels a statement after this long (SQLSTATE 57014); 0 for never. @defaultValue 0 */
-  readonly statementTimeoutMs?: number
-  /** Shown in `pg_stat_activity`. @defaultValue `'varve'` */
-  readonly applicationName?: string
-  /** Pause before a lost LISTEN connection is opened again; doubles up to 30 times this. @defaultValue 200 */
-  readonly reconnectDelayMs?: number
+  readonly connectionString: Secret | string
   /** @defaultValue `systemClock` */
   readonly clock?: Clock
 }
@@ -41,20 +35,13 @@ export interface PostgresClientOptions {
  * `DATABASE_UNREACHABLE` with `details.outcomeUnknown`.
  */
 export function createPostgresClient(options: PostgresClientOptions): SqlClient {
-  const {
-    connectionString,
-    maxConnections = 10,
-    connectTimeoutMs = 10_000,
-    statementTimeoutMs = 0,
-    applicationName = 'varve',
-    reconnectDelayMs = 200,
-    clock = systemClock,
-  } = options
-  if (!(maxConnections >= 1)) {
-    throw new VarveError(`expected maxConnections of 1 or more, was ${maxConnections}`, {
-      code: 'OPTION_INVALID',
-    })
-  }
+  const { clock = systemClock } = options
+  const settings = checkedOptions(postgresOptionsSchema, options, 'the Postgres client')
+  const { maxConnections, connectTimeoutMs, statementTimeoutMs, applicationName } = settings
+  const connectionString =
+    typeof options.connectionString === 'string'
+      ? options.connectionString
+      : options.connectionString.reveal()
   const target = describeTarget(connectionString)
   const config: pg.ClientConfig = {
     connectionString,
@@ -71,7 +58,7 @@ export function createPostgresClient(options: PostgresClientOptions): SqlClient 
 
   let pool: pg.Pool | undefined
   let closing: Promise<void> | undefined
-  const listener = createPostgresListener({ config, target, reconnectDelayMs, clock })
+  const listener = createPostgresListener({ ...settings, config, target, clock })
 
   const openPool = (): pg.Pool => {
     if (closing !== undefined) throw closedError()

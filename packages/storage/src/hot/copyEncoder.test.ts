@@ -75,7 +75,9 @@ describe('binary COPY', () => {
   })
 
   it('refuses a stream that breaks off or has other fields', async () => {
-    const stream = Buffer.concat([...encodeBarCopy(columnsOf([5n]), { seriesIds: [1, 2, 3] })])
+    const stream = Buffer.concat([
+      ...encodeBarCopy(columnsOf([5n]), { seriesIds: [1, 2, 3], chunkBytes: 64 }),
+    ])
     const once = async function* (bytes: Uint8Array) {
       yield bytes
     }

@@ -21,13 +21,13 @@ export interface CopyEncodeOptions {
   readonly rows?: ArrayLike<number>
   /** A last boolean field with this value. @defaultValue none */
   readonly flag?: boolean
-  /** Size of a chunk, bytes. @defaultValue 262144 */
-  readonly chunkBytes?: number
+  /** Size of a chunk, bytes. */
+  readonly chunkBytes: number
 }
 
 /** The COPY stream of some bars, chunk by chunk. */
 export function* encodeBarCopy(columns: BarColumns, options: CopyEncodeOptions): Generator<Uint8Array> {
-  const { seriesIds, rows, flag, chunkBytes = 262_144 } = options
+  const { seriesIds, rows, flag, chunkBytes } = options
   const count = rows === undefined ? columns.length : rows.length
   const { series, time, words } = columns
   const [open, high, low, close, volume] = words as [

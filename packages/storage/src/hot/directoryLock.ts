@@ -1,18 +1,17 @@
-import { type Clock, VarveError, publish, systemClock } from '@varve/core'
+import { type Clock, VarveError, checkedOptions, publish, systemClock } from '@varve/core'
 import { randomUUID } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { type FileHandle, link, open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 
+import { type DirectoryLockSettings, directoryLockOptionsSchema } from '../options.ts'
+
 export const LOCK_FILE = 'varve.lock'
 
-export interface DirectoryLockOptions {
+/** Its data, with their defaults: {@link directoryLockOptionsSchema}. */
+export interface DirectoryLockOptions extends DirectoryLockSettings {
   readonly directory: string
-  /** A lock whose owner cannot be checked is taken over after this long without a heartbeat. @defaultValue 30000 */
-  readonly lockStaleMs?: number
-  /** @defaultValue 1000 */
-  readonly heartbeatMs?: number
   /** @defaultValue `systemClock` */
   readonly clock?: Clock
 }
@@ -49,7 +48,12 @@ interface LockOwner {
  * @throws `DIRECTORY_LOCKED`
  */
 export async function acquireDirectoryLock(options: DirectoryLockOptions): Promise<DirectoryLock> {
-  const { directory, lockStaleMs = 30_000, heartbeatMs = 1_000, clock = systemClock } = options
+  const { directory, clock = systemClock } = options
+  const { lockStaleMs, heartbeatMs, missedBeats } = checkedOptions(
+    directoryLockOptionsSchema,
+    options,
+    `the lock of ${directory}`,
+  )
   const path = join(directory, LOCK_FILE)
   const owner: LockOwner = {
     pid: process.pid,
@@ -59,7 +63,7 @@ export async function acquireDirectoryLock(options: DirectoryLockOptions): Promi
     token: randomUUID(),
     since: new Date(clock.now()).toISOString(),
   }
-  const handle = await take(path, owner, { staleMs: lockStaleMs, watchMs: heartbeatMs * MISSED_BEATS, clock })
+  const handle = await take(path, owner, { staleMs: lockStaleMs, watchMs: heartbeatMs * missedBeats, clock })
   return hold(path, handle, owner, heartbeatMs, clock)
 }
 
@@ -69,8 +73,6 @@ interface Patience {
   readonly watchMs: number
   readonly clock: Clock
 }
-
-const MISSED_BEATS = 3
 
 /** Puts a lock file of `owner` at `path`; returns it open. */
 async function take(path: string, owner: LockOwner, patience: Patience): Promise<FileHandle> {

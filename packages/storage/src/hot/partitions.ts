@@ -1,4 +1,5 @@
-import { type SqlClient, type SqlTx, type VarveError, isVarveError } from '@varve/core'
+import { type SqlClient, type SqlTx, type VarveError, isVarveError, sqlName } from '@varve/core'
+import { timeLiteral } from '../bars/instants.ts'
 
 /** Held while partitions of `bars` are made or dropped. */
 const PARTITION_LOCK = 8241953018
@@ -59,13 +60,13 @@ export async function ensurePartitions(sql: SqlClient, months: Iterable<number>)
     const now = new Set(await existingMonths(tx))
     for (const month of wanted) {
       if (now.has(month)) continue
-      const name = partitionName(month)
-      const from = new Date(monthStart(month)).toISOString()
-      const to = new Date(monthStart(month + 1)).toISOString()
+      const name = sqlName(partitionName(month))
+      const from = timeLiteral(monthStart(month))
+      const to = timeLiteral(monthStart(month + 1))
       // Attaching, unlike CREATE … PARTITION OF, leaves loads and reads of other months alone.
       await tx.exec(`CREATE TABLE ${name} (LIKE bars INCLUDING ALL);
-        ALTER TABLE ${name} ADD CONSTRAINT ${name}_range CHECK (ts >= '${from}' AND ts < '${to}');
-        ALTER TABLE bars ATTACH PARTITION ${name} FOR VALUES FROM ('${from}') TO ('${to}');
+        ALTER TABLE ${name} ADD CONSTRAINT ${name}_range CHECK (ts >= ${from} AND ts < ${to});
+        ALTER TABLE bars ATTACH PARTITION ${name} FOR VALUES FROM (${from}) TO (${to});
         ALTER TABLE ${name} DROP CONSTRAINT ${name}_range`)
     }
   })
@@ -79,7 +80,7 @@ export async function ensurePartitions(sql: SqlClient, months: Iterable<number>)
 export async function dropAbandonedPartitions(sql: SqlClient, lockTimeoutMs: number): Promise<number> {
   let dropped = 0
   for (const month of await existingMonths(sql)) {
-    const name = partitionName(month)
+    const name = sqlName(partitionName(month))
     try {
       const rows = await sql.tx(async (tx) => {
         await tx.exec(`SET LOCAL lock_timeout = ${Math.max(1, Math.round(lockTimeoutMs))}`)

@@ -21,13 +21,11 @@ export interface PgliteThread {
 }
 
 export interface PgliteThreadOptions extends WorkerSettings {
+  readonly youngGenerationMb: number
   readonly onNotification: (channel: string, payload: string) => void
   /** The thread ended by itself; it answers nothing any more. */
   readonly onCrash: (error: VarveError) => void
 }
-
-/** Measured: no slower than V8's own choice. */
-const YOUNG_GENERATION_MB = 24
 
 interface Waiting {
   readonly resolve: (answer: WorkerAnswer) => void
@@ -46,7 +44,7 @@ export function startPgliteThread(options: PgliteThreadOptions): PgliteThread {
       ? ['--conditions=@varve/source', '--disable-warning=ExperimentalWarning']
       : [],
     // What passes through lives briefly or outside the heap; without a bound V8 keeps 128 MB for newcomers.
-    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    resourceLimits: { maxYoungGenerationSizeMb: options.youngGenerationMb },
     name: 'varve-pglite',
   })
   const waiting = new Map<number, Waiting>()

@@ -6,6 +6,7 @@ interface PostgresListenerOptions {
   readonly config: pg.ClientConfig
   readonly target: string
   readonly reconnectDelayMs: number
+  readonly reconnectDelayMaxMs: number
   readonly clock: Clock
 }
 
@@ -14,14 +15,12 @@ interface PostgresListener {
   close(): Promise<void>
 }
 
-const LONGEST_DELAY_FACTOR = 30
-
 /**
  * One connection for every LISTEN, opened at the first and opened again when it breaks. What is notified in
  * between is lost, so a reader polls as well.
  */
 export function createPostgresListener(options: PostgresListenerOptions): PostgresListener {
-  const { config, target, reconnectDelayMs, clock } = options
+  const { config, target, reconnectDelayMs, reconnectDelayMaxMs, clock } = options
   const handlers = new Map<string, Set<NotificationHandler>>()
   const ended = new AbortController()
   let current: Promise<pg.Client> | undefined
@@ -74,9 +73,9 @@ export function createPostgresListener(options: PostgresListenerOptions): Postgr
 
   const reconnect = async (): Promise<void> => {
     for (
-      let factor = 1;
+      let delayMs = reconnectDelayMs;
       !ended.signal.aborted && handlers.size > 0;
-      factor = Math.min(factor * 2, LONGEST_DELAY_FACTOR)
+      delayMs = Math.min(delayMs * 2, reconnectDelayMaxMs)
     ) {
       try {
         await client()
@@ -87,7 +86,7 @@ export function createPostgresListener(options: PostgresListenerOptions): Postgr
           component: 'storage',
           message: `LISTEN is down: ${errorMessage(error)}`,
         }))
-        await clock.sleep(reconnectDelayMs * factor, { signal: ended.signal }).catch(() => undefined)
+        await clock.sleep(delayMs, { signal: ended.signal }).catch(() => undefined)
       }
     }
   }

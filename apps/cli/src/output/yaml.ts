@@ -1,0 +1,1 @@
+export { toYaml } from '@varve/application'

@@ -1,0 +1,18 @@
+import { secret } from '@varve/config'
+import { pgliteOptionsSchema, postgresOptionsSchema } from '@varve/storage'
+import { z } from 'zod'
+
+/** How databases are reached. */
+export const connectionsSettingsSchema = z.strictObject({
+  databaseUrl: secret({ kind: 'databaseUrl' })
+    .optional()
+    .describe('Postgres to use, postgres://user:password@host/database; an embedded one without it'),
+  postgres: z
+    .strictObject(postgresOptionsSchema.shape)
+    .prefault({})
+    .describe('The pool of connections to a Postgres server'),
+  embedded: z
+    .strictObject(pgliteOptionsSchema.shape)
+    .prefault({})
+    .describe('The embedded database, used where there is no databaseUrl'),
+})

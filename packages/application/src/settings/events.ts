@@ -1,0 +1,26 @@
+import { jobEngineOptionsSchema, subscriptionOptionsSchema } from '@varve/events'
+import { pipelineOptionsSchema } from '@varve/pipeline'
+import { z } from 'zod'
+
+const { jobBatchSize, jobConcurrency, jobRetryLimit, jobRetryDelayMs, listenerBatchSize, eventsPerRead } =
+  pipelineOptionsSchema.shape
+
+/** Events and the jobs they ask for. */
+export const eventsSettingsSchema = z.strictObject({
+  listenerBatchSize,
+  eventsPerRead,
+  listener: z
+    .strictObject(subscriptionOptionsSchema.omit({ batchSize: true }).shape)
+    .prefault({})
+    .describe('Readers of the event log'),
+  jobs: z
+    .strictObject({
+      batchSize: jobBatchSize,
+      concurrency: jobConcurrency,
+      retryLimit: jobRetryLimit,
+      retryDelayMs: jobRetryDelayMs,
+      ...jobEngineOptionsSchema.shape,
+    })
+    .prefault({})
+    .describe('Backfill jobs'),
+})

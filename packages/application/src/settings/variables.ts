@@ -1,0 +1,23 @@
+import type { VariableRule } from '@varve/config'
+
+/** Environment variables configuration files may refer to, and those that take effect by themselves. */
+export const VARIABLES: Readonly<Record<string, VariableRule>> = {
+  DATABASE_URL: {
+    description: 'Postgres to use; takes effect without being named in a file',
+    setting: 'connections.databaseUrl',
+    secret: true,
+    kind: 'databaseUrl',
+  },
+  POLYGON_API_KEY: { description: 'Key of the Polygon account', secret: true, kind: 'apiKey' },
+  APCA_API_KEY_ID: { description: 'Key id of the Alpaca account', secret: true, kind: 'apiKey' },
+  APCA_API_SECRET_KEY: { description: 'Secret of the Alpaca account', secret: true, kind: 'apiKey' },
+  VARVE_ALERT_WEBHOOK_URL: {
+    description: 'Where alerts are posted',
+    secret: true,
+    kind: 'webhookUrl',
+  },
+  VARVE_LAKE_DIRECTORY: { description: 'Folder of the Parquet lake' },
+}
+
+/** Variables whose names begin like settings and are none. */
+export const OWN_VARIABLES = ['VARVE_CONFIG', 'VARVE_DATA_DIR', 'VARVE_ENV', 'VARVE_PORT', 'VARVE_DEBUG']

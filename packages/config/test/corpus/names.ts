@@ -1,0 +1,136 @@
+import { storage, type Case } from './case.ts'
+
+/** Keys, files and profiles that there are not. */
+export const NAMES: readonly Case[] = [
+  {
+    name: 'a typo in a key at the top',
+    files: storage('# servers\nhostss: [x]\n'),
+    expected: ['CONFIG_UNKNOWN_KEY', 'storage.yaml', 2],
+    says: 'did you mean "hosts"?',
+  },
+  {
+    name: 'a typo one level down',
+    files: storage('hot:\n  batchsize: 200\n'),
+    expected: ['CONFIG_UNKNOWN_KEY', 'storage.yaml', 2],
+    says: 'unknown key "hot.batchsize"; did you mean "batchSize"?',
+  },
+  {
+    name: 'a typo in an optional group',
+    files: storage('retention:\n  days: 3\n  mod: drop\n'),
+    expected: ['CONFIG_UNKNOWN_KEY', 'storage.yaml', 3],
+    says: 'did you mean "mode"?',
+  },
+  {
+    name: 'a key that resembles none',
+    files: storage('hot:\n  colour: blue\n'),
+    expected: ['CONFIG_UNKNOWN_KEY', 'storage.yaml', 2],
+    says: 'known in hot: batchSize, port, ratio, verify',
+  },
+  {
+    name: 'a key of another group',
+    files: storage('batchSize: 200\n'),
+    expected: ['CONFIG_UNKNOWN_KEY', 'storage.yaml', 1],
+    says: 'known in storage.yaml: name, engine, hot',
+  },
+  {
+    name: 'a key below a value that has none',
+    files: storage('name:\n  first: x\n'),
+    expected: ['CONFIG_INVALID_VALUE', 'storage.yaml', 2],
+    says: 'name: expected text, at least 1 character; found a map',
+  },
+  {
+    name: 'a typo in the name of a file',
+    files: { 'storge.yaml': 'hot: {}\n' },
+    expected: ['CONFIG_UNKNOWN_FILE', 'storge.yaml', 1],
+    says: 'did you mean storage.yaml?',
+  },
+  {
+    name: 'a file that resembles none',
+    files: { 'zebra.yaml': 'x: 1\n' },
+    expected: ['CONFIG_UNKNOWN_FILE', 'zebra.yaml', 1],
+    says: 'known files: storage.yaml, access.yaml',
+  },
+  {
+    name: 'a typo in the ending of a file',
+    files: { 'storage.yalm': 'name: x\n' },
+    expected: ['CONFIG_UNKNOWN_FILE', 'storage.yalm', 1],
+    says: 'rename it to storage.yaml',
+  },
+  {
+    name: 'an ending in capitals',
+    files: { 'storage.YAML': 'name: x\n' },
+    expected: ['CONFIG_UNKNOWN_FILE', 'storage.YAML', 1],
+    says: 'rename it to storage.yaml',
+  },
+  {
+    name: 'an ending of another format',
+    files: { 'storage.toml': 'name = "x"\n' },
+    expected: ['CONFIG_UNKNOWN_FILE', 'storage.toml', 1],
+    says: 'is not read',
+  },
+  {
+    name: 'a typo in the folder of a profile',
+    files: { 'profiles/prodution/storage.yaml': 'name: x\n' },
+    options: { profile: 'production', profiles: ['development', 'production'] },
+    expected: ['CONFIG_UNKNOWN_FILE', 'profiles/prodution', 1],
+    says: 'did you mean profiles/production?',
+  },
+  {
+    name: 'a typo in the folder of the profiles',
+    files: { 'profile/production/storage.yaml': 'name: x\n' },
+    options: { profile: 'production' },
+    expected: ['CONFIG_UNKNOWN_FILE', 'profile', 1],
+    says: 'did you mean profiles/?',
+  },
+  {
+    name: 'a file where folders of profiles stand',
+    files: { 'profiles/storage.yaml': 'name: x\n' },
+    options: { profile: 'production' },
+    expected: ['CONFIG_UNKNOWN_FILE', 'profiles/storage.yaml', 1],
+    says: 'put it into the folder of one profile',
+  },
+  {
+    name: 'a typo in a file of the profile',
+    files: { 'profiles/production/storge.yaml': 'name: x\n' },
+    options: { profile: 'production' },
+    expected: ['CONFIG_UNKNOWN_FILE', 'profiles/production/storge.yaml', 1],
+    says: 'did you mean storage.yaml?',
+  },
+  {
+    name: 'a typo in a key of the profile',
+    files: { 'storage.yaml': 'name: x\n', 'profiles/production/storage.yaml': '\nhot: { prot: 1 }\n' },
+    options: { profile: 'production' },
+    expected: ['CONFIG_UNKNOWN_KEY', 'profiles/production/storage.yaml', 2],
+    says: 'did you mean "port"?',
+  },
+  {
+    name: 'a dotted key',
+    files: storage('name: x\nhot.batchSize: 200\n'),
+    expected: ['CONFIG_UNKNOWN_KEY', 'storage.yaml', 2],
+    says: 'instead of "hot.batchSize" write hot: ⏎   batchSize:',
+  },
+  {
+    name: 'the name of JavaScript itself as a key',
+    files: storage('__proto__: { polluted: true }\n'),
+    expected: ['CONFIG_UNKNOWN_KEY', 'storage.yaml', 1],
+    says: '"__proto__" is no setting',
+  },
+  {
+    name: 'the same deep in a free map',
+    files: storage('limits:\n  constructor: 1\n'),
+    expected: ['CONFIG_UNKNOWN_KEY', 'storage.yaml', 2],
+    says: '"constructor" is no setting',
+  },
+  {
+    name: 'an empty key',
+    files: storage('"": 1\n'),
+    expected: ['CONFIG_SYNTAX', 'storage.yaml', 1],
+    says: 'a key is missing',
+  },
+  {
+    name: 'a map as a key',
+    files: storage('{ a: 1 }: 2\n'),
+    expected: ['CONFIG_SYNTAX', 'storage.yaml', 1],
+    says: 'is no plain text',
+  },
+]

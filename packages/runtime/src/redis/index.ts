@@ -1,0 +1,8 @@
+export { redisClientOptions } from './redisClientOptions.ts'
+export { createRedisLockStore } from './redisLockStore.ts'
+export type { RedisLockStoreOptions } from './redisLockStore.ts'
+export { createRedisFence } from './redisFence.ts'
+export type { RedisCommand, RedisFence, RedisFenceOptions } from './redisFence.ts'
+export { createRedisStateStore } from './redisStateStore.ts'
+export type { RedisStateStoreOptions } from './redisStateStore.ts'
+export type { RedisArgument, RedisScripting } from './scripting.ts'
