@@ -30,19 +30,22 @@ const banned = [
     message: 'use secureRandom() of @varve/core, or randomUUID() of node:crypto for ids',
   },
   {
-    selector: 'CallExpression[callee.name=/^createH(ash|mac)$/] > Literal.arguments:first-child[value=/^(md|sha-?1|rsa-(md|sha1)|ripemd)/i]',
+    selector:
+      'CallExpression[callee.name=/^createH(ash|mac)$/] > Literal.arguments:first-child[value=/^(md|sha-?1|rsa-(md|sha1)|ripemd)/i]',
     message: 'use SHA-256 or better',
   },
   {
-    selector: 'CallExpression[callee.property.name=/^createH(ash|mac)$/] > Literal.arguments:first-child[value=/^(md|sha-?1|rsa-(md|sha1)|ripemd)/i]',
+    selector:
+      'CallExpression[callee.property.name=/^createH(ash|mac)$/] > Literal.arguments:first-child[value=/^(md|sha-?1|rsa-(md|sha1)|ripemd)/i]',
     message: 'use SHA-256 or better',
   },
   {
-    selector: "CallExpression[callee.property.name=/^(query|exec)$/] > :matches(Literal, TemplateLiteral).arguments:first-child:matches([value=/\\bmd5\\(/i], :has(TemplateElement[value.raw=/\\bmd5\\(/i]))",
+    selector:
+      'CallExpression[callee.property.name=/^(query|exec)$/] > :matches(Literal, TemplateLiteral).arguments:first-child:matches([value=/\\bmd5\\(/i], :has(TemplateElement[value.raw=/\\bmd5\\(/i]))',
     message: 'use sha256() in SQL, not md5()',
   },
   {
-    selector: "ImportDeclaration[source.value=/^(node:)?(vm|v8)$/]",
+    selector: 'ImportDeclaration[source.value=/^(node:)?(vm|v8)$/]',
     message: 'no code from data and no executable serialization: JSON, Parquet and SQL only',
   },
   {
@@ -50,7 +53,8 @@ const banned = [
     message: 'what is imported is fixed in the source; use a map of what may be loaded',
   },
   {
-    selector: 'NewExpression[callee.name=/^(Async)?(Generator)?Function$/], CallExpression[callee.name=/^(Async)?(Generator)?Function$/]',
+    selector:
+      'NewExpression[callee.name=/^(Async)?(Generator)?Function$/], CallExpression[callee.name=/^(Async)?(Generator)?Function$/]',
     message: 'no code from data',
   },
 ]

@@ -77,7 +77,7 @@ describe('reference', () => {
       (match) => match[1]!,
     )
     const inProviders = sources
-      .filter((path) => /packages[\\/]providers[\\/]src/.test(path))
+      .filter((path) => /packages[\\/]providers[\\/]src[\\/](?!credentials)/.test(path))
       .flatMap((path) => [
         ...readFileSync(path, 'utf8').matchAll(
           /'((?:[a-z]+_)+(?:missing|invalid|price|volume|number|decimals|range)|unreadable)'/g,

@@ -29,6 +29,10 @@ const NOT_OPERATIONAL: Readonly<Record<string, string>> = {
   'packages/storage/src/lake/smallerEncoding.ts SAMPLE_ROWS':
     'part of the choice of encoding: equal rows make equal files',
   'packages/providers/src/file/FileProvider.ts NO_LIMIT': 'stands for no limit where arithmetic needs a date',
+  'packages/providers/src/credentials/keyFormats.ts minLength': 'what keys of a vendor look like',
+  'packages/providers/src/credentials/TokenKeeper.ts sleep()': 'doubling',
+  'packages/providers/src/credentials/jwt.ts LARGEST_MS': 'the last instant a Date can hold',
+  'packages/config/src/environment.ts host': 'names by which this machine is recognized',
   'packages/providers/src/polygon/PolygonProvider.ts stepMs': 'the length of the interval itself',
   'apps/cli/src/commands/queries.ts maximumFractionDigits': 'digits of a printed number',
   'apps/cli/src/output/progress.ts TERMINAL_EVERY_MS': 'how often a line is redrawn',

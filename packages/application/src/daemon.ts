@@ -141,7 +141,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   }
   const stopped = new Promise<ShutdownResult>((resolve) => {
     // Whoever begins the shutdown, a signal or `stop`, it ends here.
-    shutdown.signal.addEventListener('abort', () => resolve(finish(String(shutdown.signal.reason))), {
+    shutdown.signal.addEventListener('abort', () => resolve(finish(errorMessage(shutdown.signal.reason))), {
       once: true,
     })
   })

@@ -6,9 +6,14 @@ import {
   type LoadConfigurationOptions,
 } from './configuration/loadConfiguration.ts'
 
+/** Digits of the hash that tells one fault of the files from another. */
+const KEY_DIGITS = 12
+
 /** Settings that objects were built from at start; a change of one needs a restart, and refuses the whole reload. */
 export const RESTART_ONLY: readonly string[] = [
   'connections',
+  'scanner.exchange',
+  'risk.tradingEnabled',
   'storage',
   'providers',
   'rate-limits',
@@ -56,7 +61,7 @@ export function liveConfiguration(
     restartOnly: RESTART_ONLY,
     onProblem: ({ code, message, reason }) =>
       publish('alert', () => ({
-        key: `configuration ${sha256Hex(message)}`,
+        key: `configuration ${sha256Hex(message).slice(0, KEY_DIGITS)}`,
         severity: 'warning',
         message: `the configuration was not reloaded (${reason}), the old one stays in force: ${code} ${message}`,
       })),
@@ -67,13 +72,5 @@ export function liveConfiguration(
         message: 'the configuration is valid again and was taken up',
       })),
   })
-  store.watch([''], (changes) =>
-    publish('log', () => ({
-      level: 'info',
-      component: 'config',
-      message: `configuration reloaded: ${changes.map(({ key }) => key).join(', ')}`,
-      changes: changes.length,
-    })),
-  )
   return store
 }

@@ -74,10 +74,11 @@ describe('the configuration of a running daemon', () => {
     await expect(store.reload('test')).rejects.toMatchObject({ code: 'CONFIG_RESTART_REQUIRED' })
     rmSync(join(directory, 'storage.yaml'))
     write('risk.yaml', 'tradingEnabled: true\n')
-    await store.reload('test')
+    await expect(store.reload('test')).rejects.toMatchObject({ code: 'CONFIG_RESTART_REQUIRED' })
+    await using trading = await live()
     write('scanner.yaml', 'maximumStep: 3\n')
-    await expect(store.reload('test')).rejects.toMatchObject({ code: 'CONFIG_RELOAD_REFUSED' })
-    expect(store.current.scanner.maximumStep).toBe(2)
+    await expect(trading.reload('test')).rejects.toMatchObject({ code: 'CONFIG_RELOAD_REFUSED' })
+    expect(trading.current.scanner.maximumStep).toBe(2)
   })
 
   it('puts an override in force for some work, and takes it back', async () => {

@@ -60,6 +60,25 @@ export interface Place {
   readonly column?: number | undefined
 }
 
+/** A problem whose texts are safe to print, whatever the file holds. */
 export function problem(code: ConfigProblemCode, place: Place, message: string, key = ''): ConfigProblem {
-  return { file: place.file, line: place.line ?? 1, column: place.column ?? 1, code, key, message }
+  return {
+    file: printable(place.file),
+    line: place.line ?? 1,
+    column: place.column ?? 1,
+    code,
+    key: printable(key),
+    message: printable(message),
+  }
+}
+
+/** Control characters, line and paragraph separators, and what turns the direction of text around. */
+const UNPRINTABLE = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu
+const LONGEST_WORD = 120
+
+/** Keys and values of a file may hold anything; a report stays one line of readable text for each problem. */
+function printable(text: string): string {
+  return text
+    .replace(UNPRINTABLE, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`)
+    .replace(/\S{160,}/g, (word) => `${word.slice(0, LONGEST_WORD)}…`)
 }

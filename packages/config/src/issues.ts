@@ -69,6 +69,14 @@ function unknownKey(path: Path, context: IssueContext): ConfigProblem {
   const known = keysAt(schema, parent)
   const name = String(path.at(-1))
   const guess = nearest(name, known)
+  if (
+    guess === undefined &&
+    looksLikeSecret(name) &&
+    schemasAt(schema, parent).some((item) => holdsSecret(item))
+  ) {
+    const message = `an unknown key, not shown because it may be a secret in the wrong place; known: ${known.join(', ')}`
+    return { ...at('CONFIG_UNKNOWN_KEY', path, 'key', context, message), key: keyOf(section, parent) }
+  }
   const where = parent.length === 0 ? `${section}.yaml` : parent.join('.')
   const help =
     guess !== undefined
@@ -77,6 +85,11 @@ function unknownKey(path: Path, context: IssueContext): ConfigProblem {
         ? 'nothing can be set here'
         : `known in ${where}: ${known.join(', ')}`
   return at('CONFIG_UNKNOWN_KEY', path, 'key', context, `unknown key "${path.join('.')}"; ${help}`)
+}
+
+/** Long enough and mixed enough to be a key of an account rather than the name of a setting. */
+function looksLikeSecret(name: string): boolean {
+  return name.length >= 16 && /\d/.test(name)
 }
 
 /** A free map that takes only some names. */

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
-import { REDACTED, type Secret } from '@varve/core'
+import { REDACTED, Secret } from '@varve/core'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { folderOf, load, problemsOf, sections } from '../test/support.ts'
@@ -55,6 +55,11 @@ describe('precedence', () => {
     expect(profile.values.storage.palette).toEqual({ white: 4 })
     expect(profile.explain('storage.palette').overrode).toHaveLength(1)
     expect(profile.explain('storage.palette.white').overrode).toEqual([])
+    // What was replaced with its whole map gave nothing.
+    expect(profile.explain('storage.palette.green')).toMatchObject({
+      value: undefined,
+      origin: { kind: 'default' },
+    })
   })
 
   it('reads the files of the profile only, and lists what it read', async () => {
@@ -163,12 +168,17 @@ describe('what is shown', () => {
           word: z.string().meta({ secret: true }).default('fallback-word'),
           either: z.union([z.string().meta({ secret: true }), z.null()]).default(null),
           many: z.array(z.string().meta({ secret: true })).default([]),
+          made: z
+            .string()
+            .transform((text) => new Secret(text))
+            .optional(),
         })
         .prefault({}),
     }
-    using folder = folderOf({ 'plain.yaml': 'either: seen-once\nmany: [seen-twice]\n' })
+    using folder = folderOf({ 'plain.yaml': 'either: seen-once\nmany: [seen-twice]\nmade: seen-thrice\n' })
     const config = await loadConfig({ directory: folder.path, sections: marked, env: {} })
     expect(config.values.plain.either).toBe('seen-once')
+    expect(config.redacted()).toMatchObject({ plain: { made: REDACTED } })
     const text = JSON.stringify([
       config.flatten(),
       config.redacted(),
@@ -274,6 +284,15 @@ describe('warnings', () => {
       overrode: [{ value: 'old-name' }],
     })
     expect(config.explain('storage.hot.port').origin).toMatchObject({ line: 2, variable: 'PORT' })
+  })
+
+  it('let the new name in a profile win over the old one in a file', async () => {
+    const config = await load(
+      { 'database.yaml': 'host: old-name\n', 'profiles/test/storage.yaml': 'name: profile-name\n' },
+      { deprecated, profile: 'test' },
+    )
+    expect(config.values.storage.name).toBe('profile-name')
+    expect(config.explain('storage.name').overrode).toMatchObject([{ value: 'old-name' }])
   })
 
   it('tell of values that are legal and risky, at their place', async () => {

@@ -50,6 +50,7 @@ export async function loadConfig<Sections extends ConfigSections>(
     sources: options.secretSources ?? [],
     signal: options.signal,
     maxFileBytes: limits.maxFileBytes,
+    maxValueLength: limits.maxValueLength,
   })
   const context = {
     sections,

@@ -330,7 +330,9 @@ function syntaxProblem(
     .split(': ')[0]!
   const known: Readonly<Record<string, string>> = {
     TAB_AS_INDENT: 'indented with a tab; YAML wants spaces',
-    BAD_INDENT: 'the indentation does not fit the lines around it',
+    BAD_INDENT: /\bend with\b/.test(plain)
+      ? `${plain}; is a bracket or brace not closed?`
+      : 'the indentation does not fit the lines around it',
     BAD_SCALAR_START: `${plain}; put quotes around the text`,
     BAD_DQ_ESCAPE:
       'a backslash between double quotes begins an escape; use single quotes, or write two backslashes',

@@ -52,8 +52,10 @@ export function createVariables(options: {
   readonly signal?: AbortSignal | undefined
   /** Of a file that `NAME_FILE` names. */
   readonly maxFileBytes: number
+  /** Of a value, once other variables are put into it. */
+  readonly maxValueLength: number
 }): Variables {
-  const { rules, env, sources, signal, maxFileBytes } = options
+  const { rules, env, sources, signal, maxFileBytes, maxValueLength } = options
   const allowed = Object.keys(rules)
   const raw = new Map<string, Raw>()
 
@@ -105,7 +107,19 @@ export function createVariables(options: {
     }
   }
 
+  /** Each variable is put together once, however often it is named. */
+  const resolved = new Map<string, Substituted>()
   const resolve = (name: string, chain: readonly string[]): Substituted => {
+    const known = resolved.get(name)
+    if (known !== undefined) return known
+    const found = resolveAnew(name, chain)
+    // A circle looks different from each of its members.
+    const circular = !found.ok && found.faults.some(({ code }) => code === 'CONFIG_SUBSTITUTION_CYCLE')
+    if (!circular) resolved.set(name, found)
+    return found
+  }
+
+  const resolveAnew = (name: string, chain: readonly string[]): Substituted => {
     const fault = (code: ConfigProblemCode, message: string): Substituted => ({
       ok: false,
       faults: [{ code, message }],
@@ -115,7 +129,7 @@ export function createVariables(options: {
       const guess = nearest(name, allowed)
       return fault(
         'CONFIG_VARIABLE_FORBIDDEN',
-        `\${${name}} may not be used in configuration${guess === undefined ? '' : `; did you mean \${${guess}}?`} Allowed: ${allowed.join(', ') || 'none'}`,
+        `\${${name}} may not be used in configuration${guess === undefined ? '.' : `; did you mean \${${guess}}?`} Allowed: ${allowed.join(', ') || 'none'}`,
       )
     }
     if (chain.includes(name)) {
@@ -143,13 +157,19 @@ export function createVariables(options: {
       ? substitute(found.text, [...chain, name], secret)
       : { ok: true, text: found.text, secret: false, names: [] }
     if (!expanded.ok) return expanded
+    if (expanded.text.length > maxValueLength) {
+      return fault(
+        'CONFIG_TOO_LARGE',
+        `environment variable ${name} becomes longer than ${maxValueLength} characters; is it the right one?`,
+      )
+    }
     const wrong = violation(name, rule, expanded.text)
     if (wrong !== undefined) return { ok: false, faults: [wrong] }
     return {
       ok: true,
       text: expanded.text,
       secret: secret || expanded.secret,
-      names: [name, ...expanded.names],
+      names: [...new Set([name, ...expanded.names])],
     }
   }
 
@@ -165,6 +185,11 @@ export function createVariables(options: {
         faults.push({ code: 'CONFIG_SYNTAX', message: where + malformed(name, hidden) })
         return ''
       }
+      // Part of a secret may look like a reference; names of variables are in capitals.
+      if (hidden && !Object.hasOwn(rules, name) && !/^[A-Z][A-Z0-9_]*$/.test(name)) {
+        faults.push({ code: 'CONFIG_SYNTAX', message: where + malformed(name, hidden) })
+        return ''
+      }
       const found = resolve(name, chain)
       if (!found.ok) {
         faults.push(...found.faults)
@@ -174,7 +199,8 @@ export function createVariables(options: {
       secret ||= found.secret
       return found.text
     })
-    return faults.length > 0 ? { ok: false, faults } : { ok: true, text: result, secret, names }
+    if (faults.length === 0) return { ok: true, text: result, secret, names: [...new Set(names)] }
+    return { ok: false, faults: [...new Map(faults.map((item) => [item.message, item])).values()] }
   }
 
   return {

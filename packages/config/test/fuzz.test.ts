@@ -199,7 +199,7 @@ describe.each([
 
   it('for random bytes', async () => {
     await check(
-      60,
+      40,
       each(fc.tuple(fileName, fc.uint8Array({ maxLength: 300 })), ([name, bytes]) =>
         survive({ [name]: bytes }, { profile: 'test' }),
       ),
@@ -208,14 +208,14 @@ describe.each([
 
   it('for valid files that somebody damaged', async () => {
     await check(
-      150,
+      100,
       each(mutated, (damaged) => survive({ 'storage.yaml': damaged })),
     )
   })
 
   it('for pieces of YAML in any order', async () => {
     await check(
-      150,
+      100,
       each(fc.array(fc.constantFrom(...PIECES), { maxLength: 30 }), (parts) =>
         survive({ 'storage.yaml': parts.join(''), 'access.yaml': `token: ${parts.join('')}` }),
       ),
@@ -224,7 +224,7 @@ describe.each([
 
   it('for random structures in several files', async () => {
     await check(
-      120,
+      60,
       each(fc.array(fc.tuple(fileName, tree), { maxLength: 3 }), (files) =>
         survive(
           Object.fromEntries(
@@ -241,7 +241,7 @@ describe.each([
 
   it('for random variables and settings of the command line', async () => {
     await check(
-      150,
+      90,
       each(
         fc.record({
           env: fc.array(fc.tuple(variableName, text), { maxLength: 4 }),
@@ -277,7 +277,7 @@ describe.each([
           }
         },
       ),
-      { seed, numRuns: 300 },
+      { seed, numRuns: 200 },
     )
   })
 })

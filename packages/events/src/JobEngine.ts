@@ -17,7 +17,6 @@ import type { DeadLetter, Job, JobCounts, JobEngine, JobEngineOptions, JobQueueO
 /** Channel notified when jobs were committed; the payload is the queue. */
 export const JOBS_CHANNEL = 'varve_jobs'
 
-
 /**
  * A job engine on pg-boss 12.35.0, over Postgres or embedded Postgres alike. Fetching and completing are fenced by
  * attempt: whoever lost a job cannot settle it, and its transaction rolls back.
@@ -25,7 +24,8 @@ export const JOBS_CHANNEL = 'varve_jobs'
 export function createJobEngine(options: JobEngineOptions): JobEngine {
   const { sql, queues, clock = systemClock, exclusive = false } = options
   const settings = checkedOptions(jobEngineOptionsSchema, options, 'the job engine')
-  const { heartbeatSeconds, superviseSeconds, pollMs, stopTimeoutMs, keepCompletedMs, keepFailedMs } = settings
+  const { heartbeatSeconds, superviseSeconds, pollMs, stopTimeoutMs, keepCompletedMs, keepFailedMs } =
+    settings
   const known = new Map(queues.map((queue) => [queue.name, queue]))
   if (known.size !== queues.length || queues.length === 0) {
     throw new VarveError('expected at least one queue, each name once', { code: 'OPTION_INVALID' })
@@ -181,7 +181,9 @@ export function createJobEngine(options: JobEngineOptions): JobEngine {
       background = [every(clock, superviseSeconds * 1_000, ended.signal, () => recover(false))]
       background.push(every(clock, settings.cleanUpEveryMs, ended.signal, cleanUp))
       if (!exclusive) {
-        background.push(every(clock, (heartbeatSeconds * 1_000) / settings.beatsPerHeartbeat, ended.signal, beat))
+        background.push(
+          every(clock, (heartbeatSeconds * 1_000) / settings.beatsPerHeartbeat, ended.signal, beat),
+        )
       }
     })().catch((error: unknown) => {
       starting = undefined

@@ -15,8 +15,8 @@ export const jobEngineOptionsSchema = z.object({
     .default(3)
     .describe('Signs of life a worker gives within heartbeatSeconds'),
   superviseSeconds: z
-    .int()
-    .min(1)
+    .number()
+    .gt(0)
     .max(3600)
     .default(2)
     .describe('Pause between looks for jobs whose worker is gone, seconds'),
@@ -71,12 +71,7 @@ export type JobEngineSettings = z.input<typeof jobEngineOptionsSchema>
 
 /** The part of `createSubscription`'s options that is data. */
 export const subscriptionOptionsSchema = z.object({
-  batchSize: z
-    .int()
-    .min(1)
-    .max(100_000)
-    .default(1000)
-    .describe('Events handled in one transaction'),
+  batchSize: z.int().min(1).max(100_000).default(1000).describe('Events handled in one transaction'),
   pollMs: z
     .int()
     .min(1)

@@ -1,4 +1,12 @@
-import { type Clock, type SqlClient, type SqlTx, checkedOptions, errorMessage, publish, systemClock } from '@varve/core'
+import {
+  type Clock,
+  type SqlClient,
+  type SqlTx,
+  checkedOptions,
+  errorMessage,
+  publish,
+  systemClock,
+} from '@varve/core'
 import { EVENTS_CHANNEL, type EventPosition, type EventStore, isAfter } from './EventStore.ts'
 import { type SubscriptionSettings, subscriptionOptionsSchema } from './options.ts'
 import type { EventType, StoredEvent } from './types.ts'
@@ -37,7 +45,11 @@ const START: EventPosition = { transactionId: '0', position: 0n }
 
 export function createSubscription(options: SubscriptionOptions): Subscription {
   const { sql, store, name, types, handler, clock = systemClock } = options
-  const { batchSize, pollMs, firstRetryMs } = checkedOptions(subscriptionOptionsSchema, options, 'a subscription')
+  const { batchSize, pollMs, firstRetryMs } = checkedOptions(
+    subscriptionOptionsSchema,
+    options,
+    'a subscription',
+  )
   let running: { readonly abort: AbortController; readonly done: Promise<void> } | undefined
   let registered = false
 

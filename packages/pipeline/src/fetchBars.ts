@@ -1,4 +1,17 @@
-import { type BarBatch, type DateRange, type Interval, isVarveError, publish, type SessionCalendar, type SessionDate, concatBarBatches, dayOf, selectBars, VarveError, DAY_MS } from '@varve/core'
+import {
+  type BarBatch,
+  type DateRange,
+  type Interval,
+  isVarveError,
+  publish,
+  type SessionCalendar,
+  type SessionDate,
+  concatBarBatches,
+  dayOf,
+  selectBars,
+  VarveError,
+  DAY_MS,
+} from '@varve/core'
 import type { BarsResult, MarketDataProvider, RejectedRow } from '@varve/providers'
 import { splitRange } from './ranges.ts'
 

@@ -1,8 +1,17 @@
-import { addDays, concatBarBatches, dayNumber, dayOf, type DateRange, type Interval, type SessionCalendar, type SessionDate, DAY_MS } from '@varve/core'
+import {
+  addDays,
+  concatBarBatches,
+  dayNumber,
+  dayOf,
+  type DateRange,
+  type Interval,
+  type SessionCalendar,
+  type SessionDate,
+  DAY_MS,
+} from '@varve/core'
 import type { CoverageState } from '@varve/storage'
 import { type FetchedBars, fetchBars } from './fetchBars.ts'
 import { trimToSessions } from './ranges.ts'
-
 
 /** What two looks prove about a part of a range that was answered. */
 export interface RangeProof {

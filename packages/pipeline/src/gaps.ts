@@ -1,4 +1,14 @@
-import { type BarSource, dayOf, type Interval, type Layer, publish, seriesStream, type SessionDate, uuidFromName, DAY_MS } from '@varve/core'
+import {
+  type BarSource,
+  dayOf,
+  type Interval,
+  type Layer,
+  publish,
+  seriesStream,
+  type SessionDate,
+  uuidFromName,
+  DAY_MS,
+} from '@varve/core'
 import type { NewEvent } from '@varve/events'
 import type { DetectedGap } from '@varve/storage'
 import type { PipelineContext } from './context.ts'

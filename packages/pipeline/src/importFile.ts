@@ -1,4 +1,14 @@
-import { type BarBatch, type BarSource, type DateRange, dayOf, type Interval, publish, type SessionDate, VarveError, DAY_MS } from '@varve/core'
+import {
+  type BarBatch,
+  type BarSource,
+  type DateRange,
+  dayOf,
+  type Interval,
+  publish,
+  type SessionDate,
+  VarveError,
+  DAY_MS,
+} from '@varve/core'
 import type { FileProvider, RejectedRow } from '@varve/providers'
 import type { QuarantineRow } from '@varve/storage'
 import type { PipelineContext } from './context.ts'

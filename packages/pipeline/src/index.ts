@@ -2,14 +2,7 @@ export type { PipelineContext } from './context.ts'
 export { BACKFILL_QUEUE } from './context.ts'
 export { pipelineOptionsSchema } from './options.ts'
 export type { PipelineOptions } from './options.ts'
-export {
-  barsNeed,
-  depthStart,
-  layerDataSchema,
-  lookbackStart,
-  needsOf,
-  retentionSchema,
-} from './policy.ts'
+export { barsNeed, depthStart, layerDataSchema, lookbackStart, needsOf, retentionSchema } from './policy.ts'
 export type { DataNeed, LayerData, Retention } from './policy.ts'
 export { BAR_RULES } from './rules.ts'
 export type { BarRule } from './rules.ts'

@@ -1,9 +1,17 @@
-import { type BarBatch, type Interval, isVarveError, type Layer, publish, type SessionDate, type SqlTx, DAY_MS } from '@varve/core'
+import {
+  type BarBatch,
+  type Interval,
+  isVarveError,
+  type Layer,
+  publish,
+  type SessionDate,
+  type SqlTx,
+  DAY_MS,
+} from '@varve/core'
 import type { LoadCounts, QuarantineRow } from '@varve/storage'
 import type { PipelineContext } from './context.ts'
 import { barsNeed } from './policy.ts'
 import { addDays, dayNumber } from '@varve/core'
-
 
 /** Start of a date's rows: UTC midnight for daily bars, midnight at the exchange for shorter ones. */
 export function startOf(

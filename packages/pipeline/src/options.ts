@@ -57,7 +57,7 @@ export const pipelineOptionsSchema = z.strictObject({
     .array(z.string().min(1))
     .readonly()
     .default(['AAPL', 'MSFT', 'GOOGL', 'AMZN', 'TSLA'])
-    .describe('Symbols worked on when the provider\'s plan may not list any; empty for none'),
+    .describe("Symbols worked on when the provider's plan may not list any; empty for none"),
   autoTriggerBackfill: z
     .boolean()
     .default(true)

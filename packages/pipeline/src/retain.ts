@@ -7,7 +7,6 @@ import { hotDaysOf, startOf, watermarkDate } from './loadBars.ts'
 import { barsNeed, depthStart } from './policy.ts'
 import { IMPORT_PROVIDER } from './importFile.ts'
 
-
 export interface RetainResult extends RetentionResult {
   readonly interval: Interval
 }

@@ -1,4 +1,12 @@
-import { dayNumber, type Layer, publish, type SessionDate, uuidFromName, VarveError, DAY_MS } from '@varve/core'
+import {
+  dayNumber,
+  type Layer,
+  publish,
+  type SessionDate,
+  uuidFromName,
+  VarveError,
+  DAY_MS,
+} from '@varve/core'
 import type { NewEvent } from '@varve/events'
 import {
   computeMetrics,
@@ -12,7 +20,6 @@ import type { PipelineContext } from './context.ts'
 import { lookbackStart } from './policy.ts'
 import { requireProvider } from './requireProvider.ts'
 import type { Tally } from './tally.ts'
-
 
 export interface ScanResult {
   readonly session: SessionDate

@@ -1,4 +1,16 @@
-import { type Bar, type BarBatch, BarBatchBuilder, barAt, dayOf, formatScaled, type SessionCalendar, sortBars, tryParseScaled, VarveError, DAY_MS } from '@varve/core'
+import {
+  type Bar,
+  type BarBatch,
+  BarBatchBuilder,
+  barAt,
+  dayOf,
+  formatScaled,
+  type SessionCalendar,
+  sortBars,
+  tryParseScaled,
+  VarveError,
+  DAY_MS,
+} from '@varve/core'
 import type { RejectedRow } from '@varve/providers'
 import type { QuarantineRow } from '@varve/storage'
 import { BAR_RULES } from './rules.ts'
@@ -128,8 +140,7 @@ export class BarValidator {
     severity: QuarantineRow['severity'],
     message: string,
   ): QuarantineRow {
-    const date =
-      like.interval === '1d' ? dayOf(bar.time / DAY_MS) : this.#options.calendar.dateOf(bar.time)
+    const date = like.interval === '1d' ? dayOf(bar.time / DAY_MS) : this.#options.calendar.dateOf(bar.time)
     const { symbol, time, open, high, low, close, volume } = bar
     return {
       symbol,

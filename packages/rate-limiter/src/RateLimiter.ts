@@ -87,9 +87,7 @@ export function createRateLimiter(options: RateLimiterOptions): RateLimiter {
     options,
     'the rate limiter',
   )
-  const states = new Map(
-    Object.entries(limits).map(([key, of]) => [key, createState(key, of)]),
-  )
+  const states = new Map(Object.entries(limits).map(([key, of]) => [key, createState(key, of)]))
   let arrivals = 0
   let closed = false
 

@@ -33,7 +33,9 @@ export const rateLimitSchema = z.strictObject({
     .number()
     .positive()
     .default(30_000)
-    .describe('Waiting this long is worth one priority step, so that the lowest is never starved, milliseconds'),
+    .describe(
+      'Waiting this long is worth one priority step, so that the lowest is never starved, milliseconds',
+    ),
   longestSleepMs: z
     .int()
     .min(1)

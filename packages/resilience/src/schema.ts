@@ -7,7 +7,9 @@ export const breakerSchema = z.strictObject({
     .int()
     .positive()
     .default(100)
-    .describe('Failures further back than this many calls are forgotten: a busy service may fail now and then'),
+    .describe(
+      'Failures further back than this many calls are forgotten: a busy service may fail now and then',
+    ),
   openMs: z.number().positive().default(60_000).describe('How long the circuit stays open, milliseconds'),
   probes: z.int().positive().default(1).describe('Calls let through at once while half-open'),
   successes: z.int().positive().default(3).describe('Successes while half-open that close the circuit'),
@@ -26,7 +28,9 @@ export const resilienceSchema = z.strictObject({
     .number()
     .nonnegative()
     .default(1000)
-    .describe('Ceiling of the first pause, milliseconds; each further one doubles, and a pause is random below it'),
+    .describe(
+      'Ceiling of the first pause, milliseconds; each further one doubles, and a pause is random below it',
+    ),
   maxBackoffMs: z.number().nonnegative().default(10_000).describe('Ceiling of every pause, milliseconds'),
   breaker: breakerSchema.nullable().prefault({}).describe('Circuit breaker; null for none'),
 })

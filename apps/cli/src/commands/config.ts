@@ -210,6 +210,8 @@ export async function migrate(options: GlobalOptions & { readonly dryRun?: boole
   if (result.problem !== undefined) print(`the result would not load:\n${result.problem}`)
   if (!result.changed) print('nothing to migrate: every file is of the present form')
   else if (result.written) print(`written; the state before is version ${result.savedAs}`)
+  else if (result.unplaced.length > 0 || result.problem !== undefined)
+    print('nothing was written; what stands in the way has to be mended by hand first')
   else print('nothing was written; run without --dry-run to do it')
 }
 

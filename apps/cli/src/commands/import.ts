@@ -18,7 +18,7 @@ export async function importCommand(files: readonly string[], options: ImportCom
   await checkFiles(files, settings, { interval })
   const dataDir = dataDirOf(options)
   const report = await withApplication(
-    { settings, dataDir, asOf },
+    { settings, dataDir, asOf, profile: 'backfill' },
     (app, signal) => importFiles(app, { files, interval, sourceName: options.source, asOf, signal }),
     { brings: 'real' },
   )

@@ -60,8 +60,9 @@ export async function gaps(options: StageOptions & { readonly heal?: boolean }):
   const dataDir = dataDirOf(options)
   const heal = options.heal === true
   const provider = heal ? chooseProvider(settings, options) : undefined
+  if (heal) await refuseUnsafeStart({ settings, dataDir, usesProvider: options.bars === undefined })
   const report = await withApplication(
-    { settings, dataDir, provider, asOf: options.asOf, mustExist: true },
+    { settings, dataDir, provider, asOf: options.asOf, profile: 'backfill', mustExist: true },
     (app, signal) => gapsUseCase(app, { heal, signal }),
   )
   if (options.json === true) printJson(report)

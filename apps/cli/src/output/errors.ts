@@ -4,6 +4,14 @@ import { errorMessage, isVarveError } from '@varve/core'
 export const EXIT_FAILED = 1
 export const EXIT_INTERRUPTED = 130
 
+/** Errors that list everything that is wrong, one line each. */
+const MANY_LINES = new Set([
+  'CONFIG_INVALID',
+  'CONFIG_MIGRATION_FAILED',
+  'STARTUP_REFUSED',
+  'CREDENTIALS_INVALID',
+])
+
 /**
  * Writes an error for people on standard error: one line with its code, or, for configuration, one line per fault.
  *
@@ -14,7 +22,8 @@ export function printError(error: unknown): number {
     console.error('varve: interrupted; what was committed stays, run the command again to go on')
     return EXIT_INTERRUPTED
   }
-  if (isVarveError(error, 'CONFIG_INVALID')) {
+  if (isVarveError(error) && MANY_LINES.has(error.code)) {
+    if (error.code !== 'CONFIG_INVALID') console.error(`varve: ${error.code}:`)
     console.error(error.message)
     return EXIT_FAILED
   }

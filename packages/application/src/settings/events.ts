@@ -1,4 +1,4 @@
-import { jobEngineOptionsSchema, subscriptionOptionsSchema } from '@varve/events'
+import { jobEngineOptionsSchema } from '@varve/events'
 import { pipelineOptionsSchema } from '@varve/pipeline'
 import { z } from 'zod'
 
@@ -9,10 +9,6 @@ const { jobBatchSize, jobConcurrency, jobRetryLimit, jobRetryDelayMs, listenerBa
 export const eventsSettingsSchema = z.strictObject({
   listenerBatchSize,
   eventsPerRead,
-  listener: z
-    .strictObject(subscriptionOptionsSchema.omit({ batchSize: true }).shape)
-    .prefault({})
-    .describe('Readers of the event log'),
   jobs: z
     .strictObject({
       batchSize: jobBatchSize,

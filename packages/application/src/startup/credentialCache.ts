@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { KeyValue } from '@varve/core'
 
 /** Hashes of accepted keys in a file of the data directory, readable by its owner only, so that commands share them. */
@@ -14,7 +15,6 @@ export function credentialCache(dataDir: string): KeyValue {
     }
   }
   const store = async (entries: Readonly<Record<string, string>>): Promise<void> => {
-    await mkdir(dirname(file), { recursive: true })
     const draft = `${file}.${randomUUID()}`
     await writeFile(draft, JSON.stringify(entries), { mode: 0o600 })
     await rename(draft, file)
@@ -25,6 +25,7 @@ export function credentialCache(dataDir: string): KeyValue {
       return found === undefined ? undefined : Buffer.from(found, 'base64')
     },
     async set(key, value) {
+      if (!existsSync(dataDir)) return // whoever only looks leaves no folder behind
       await store({ ...(await load()), [key]: Buffer.from(value).toString('base64') })
     },
     async delete(key) {

@@ -1,7 +1,9 @@
 import { DAY_MS, errorMessage, isVarveError } from '@varve/core'
 import { runStartupChecks, type StartupCheck, type StartupReport } from '@varve/runtime'
+import { createPostgresClient } from '@varve/storage'
 import type { Configuration } from '../configuration/loadConfiguration.ts'
 import { openApplication } from '../openApplication.ts'
+import type { Settings } from '../settings/sections.ts'
 import { status } from '../useCases/queries.ts'
 import { startupChecks } from './startupChecks.ts'
 
@@ -15,7 +17,8 @@ export interface DoctorOptions {
 
 /**
  * Looks at everything a start needs and at what lies in the store, and says of each what is right, what is wrong and
- * how to mend it. Nothing is changed but folders that are missing.
+ * how to mend it. Nothing is created and nothing changed, but that an accepted key is remembered in a data directory
+ * that exists.
  */
 export async function doctor(options: DoctorOptions): Promise<StartupReport> {
   const { configuration, dataDir, fetch, signal } = options
@@ -100,6 +103,7 @@ function storeCheck({ values: settings }: Configuration, dataDir: string): Start
     needs: ['data directory', 'database'],
     async run({ clock }) {
       try {
+        if (!(await hasTables(settings))) return NOTHING_STORED
         await using app = await openApplication({ settings, dataDir, mustExist: true })
         const report = await status(app)
         const slow = await slowStatements(app.context.sql)
@@ -123,18 +127,28 @@ function storeCheck({ values: settings }: Configuration, dataDir: string): Start
           ? { status: 'ok', message: found }
           : { status: 'warning', message: found, remedy: advice.join('; ') }
       } catch (error) {
-        if (isVarveError(error, 'STORE_EMPTY'))
-          return {
-            status: 'warning',
-            message: 'nothing is stored yet',
-            remedy: 'fill it with "varve run" or "varve import"',
-          }
+        if (isVarveError(error, 'STORE_EMPTY')) return NOTHING_STORED
         if (isVarveError(error, 'DIRECTORY_LOCKED'))
           return { status: 'ok', message: `in use: ${errorMessage(error)}` }
         throw error
       }
     },
   }
+}
+
+const NOTHING_STORED = {
+  status: 'warning',
+  message: 'nothing is stored yet',
+  remedy: 'fill it with "varve run" or "varve import"',
+} as const
+
+/** Whether a server's database has our tables: whoever only looks creates none. */
+async function hasTables({ connections }: Settings): Promise<boolean> {
+  const { databaseUrl, postgres } = connections
+  if (databaseUrl === undefined) return true
+  await using sql = createPostgresClient({ ...postgres, maxConnections: 1, connectionString: databaseUrl })
+  const { rows } = await sql.query<{ found: boolean }>("SELECT to_regclass('companies') IS NOT NULL AS found")
+  return rows[0]?.found === true
 }
 
 /** Statements of any session that have run for longer than a minute. */

@@ -13,6 +13,8 @@ import type { Settings } from '../settings/sections.ts'
 import { credentialCache } from './credentialCache.ts'
 import { existingParent, folderCheck } from './folderCheck.ts'
 
+const MEGABYTE = 1e6
+
 export interface StartupOptions {
   readonly settings: Settings
   readonly dataDir: string
@@ -31,7 +33,7 @@ export function startupChecks(options: StartupOptions): StartupCheck[] {
   return [
     folderCheck('data directory', dataDir),
     folderCheck('lake', lake),
-    memoryCheck({ ...settings.startup.memory, cacheBytes: settings.cache.memoryMb * 1e6 }),
+    memoryCheck({ ...settings.startup.memory, cacheBytes: settings.cache.memoryMb * MEGABYTE }),
     {
       ...diskSpaceCheck({ path: existingParent(dataDir), name: 'disk', ...settings.startup.disk }),
       needs: ['data directory'],

@@ -55,8 +55,10 @@ export function createConfigStore<Loaded extends LoadedValues>(
   function report(error: unknown, reason: string): ConfigProblemReport {
     const code = isVarveError(error) ? error.code : 'CONFIG_LOAD_FAILED'
     const problem = Object.freeze({ code, message: errorMessage(error), reason, at: clock.now(), error })
-    publish('log', () => ({ level: 'error', component: 'config', message: problem.message, code, reason }))
-    tellOperator(() => options.onProblem?.(problem))
+    // Whoever listens decides what becomes of it; otherwise it is at least a log line.
+    if (options.onProblem === undefined)
+      publish('log', () => ({ level: 'error', component: 'config', message: problem.message, code, reason }))
+    else tellOperator(() => options.onProblem?.(problem))
     return problem
   }
 
@@ -81,13 +83,14 @@ export function createConfigStore<Loaded extends LoadedValues>(
     if (trouble === undefined) return
     const { report: last } = trouble
     trouble = undefined
-    publish('log', () => ({
-      level: 'info',
-      component: 'config',
-      message: 'the configuration loads again',
-      code: last.code,
-    }))
-    tellOperator(() => options.onRecovered?.(last))
+    if (options.onRecovered === undefined)
+      publish('log', () => ({
+        level: 'info',
+        component: 'config',
+        message: 'the configuration loads again',
+        code: last.code,
+      }))
+    else tellOperator(() => options.onRecovered?.(last))
   }
 
   /** One change at a time: a load waits for the one before it. */

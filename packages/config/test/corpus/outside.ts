@@ -74,4 +74,10 @@ export const OUTSIDE: readonly Case[] = [
     expected: ['CONFIG_INVALID_VALUE', '--set', 1],
     says: 'limits: expected map',
   },
+  {
+    name: 'a map in a variable with a name of JavaScript itself',
+    options: env({ VARVE_STORAGE__LIMITS: '{ constructor: 1 }' }),
+    expected: ['CONFIG_INVALID_VALUE', 'environment', 1],
+    says: 'VARVE_STORAGE__LIMITS: limits: expected map',
+  },
 ]

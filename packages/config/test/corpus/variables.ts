@@ -137,6 +137,30 @@ export const VARIABLES: readonly Case[] = [
     says: 'is no name of an environment variable',
   },
   {
+    name: 'a secret where the group that holds it belongs',
+    files: access('database: postgres://ann:s3cr3t@db/varve\n'),
+    expected: ['CONFIG_INVALID_VALUE', 'access.yaml', 1],
+    says: 'database: expected map; found a text (hidden)',
+  },
+  {
+    name: 'a number for a secret',
+    files: access('token: 12345678\n'),
+    expected: ['CONFIG_INVALID_VALUE', 'access.yaml', 1],
+    says: 'found a number (hidden); put quotes around it',
+  },
+  {
+    name: 'a part of a secret that reads like a reference',
+    files: access('token: hunter2${s3cr3t}p4ssw0rd\n'),
+    expected: ['CONFIG_SYNTAX', 'access.yaml', 1],
+    says: 'write $${ for the characters themselves',
+  },
+  {
+    name: 'a misspelt variable in a secret, whose name helps',
+    files: access('token: ${ACESS_TOKEN}\n'),
+    expected: ['CONFIG_VARIABLE_FORBIDDEN', 'access.yaml', 1],
+    says: 'did you mean ${ACCESS_TOKEN}?',
+  },
+  {
     name: 'a broken reference in the value of a secret variable',
     files: access('token: ${ACCESS_TOKEN}\n'),
     options: env({ ACCESS_TOKEN: 'hunter2${s3cr3t p4ssw0rd}' }),

@@ -13,13 +13,9 @@ import {
   type CredentialFinding,
   type ProviderAnswer,
 } from './model.ts'
+import { alpacaHostsSchema } from './schema.ts'
 
-/** @see https://alpaca.markets/docs/api-references/trading-api/: both environments have hosts and keys of their own */
-const TRADING_HOSTS: Readonly<Record<AlpacaEnvironment, string>> = {
-  paper: 'https://paper-api.alpaca.markets',
-  live: 'https://api.alpaca.markets',
-}
-const DATA_HOST = 'https://data.alpaca.markets'
+const { data: DATA_HOST, ...TRADING_HOSTS } = alpacaHostsSchema.parse({})
 
 export interface AlpacaKeys {
   readonly keyId: Secret

@@ -3,8 +3,9 @@ import { classifyAnswer } from '../polygon/classify.ts'
 import { accepted, byStatus, hostOf } from './findings.ts'
 import { formatFault, formatRemark, KEY_FORMATS } from './keyFormats.ts'
 import { type CredentialCheck, type CredentialFinding, type ProviderAnswer } from './model.ts'
+import { polygonOptionsSchema } from '../schema.ts'
 
-const DEFAULT_HOST = 'https://api.massive.com'
+const DEFAULT_HOST = polygonOptionsSchema.shape.baseUrl.parse(undefined)
 
 export interface PolygonCheckOptions {
   readonly apiKey: Secret

@@ -21,6 +21,17 @@ export const credentialCheckSchema = z.strictObject({
   userAgent: z.string().min(1).default('varve').describe('How we name ourselves to providers'),
 })
 
+/**
+ * Where Alpaca answers; both environments have hosts and keys of their own.
+ *
+ * @see https://alpaca.markets/docs/api-references/trading-api/
+ */
+export const alpacaHostsSchema = z.strictObject({
+  paper: z.url().default('https://paper-api.alpaca.markets').describe('Trading with paper money'),
+  live: z.url().default('https://api.alpaca.markets').describe('Trading with real money'),
+  data: z.url().default('https://data.alpaca.markets').describe('Market data'),
+})
+
 /** The numbers of keeping a token fresh, with their defaults. */
 export const tokenKeeperSchema = z.strictObject({
   refreshAtFraction: z

@@ -128,7 +128,7 @@ export function diskSpaceCheck(options: DiskSpaceCheckOptions): StartupCheck {
     critical,
     async run() {
       const free = await freeBytes(path)
-      const enough = free >= recommendedBytes
+      const enough = free >= Math.max(minimumBytes, recommendedBytes)
       return {
         status: free < minimumBytes ? 'failed' : enough ? 'ok' : 'warning',
         message: enough
