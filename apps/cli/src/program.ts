@@ -122,7 +122,7 @@ Examples:
 
   command(program, 'backfill', 'fetch history on purpose, and work off what events asked for')
     .option('--layer <n>', 'every symbol of this layer and above')
-    .option('--symbols <list>', 'symbols, separated by commas')
+    .option('--symbols <list>', 'symbols, separated by commas, or layerN')
     .option('--days <n>', "days back (default: each layer's policy)")
     .addOption(barsOption())
     .addOption(asOfOption())

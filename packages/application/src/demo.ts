@@ -6,6 +6,7 @@ import { createPolygonProvider, type MarketDataProvider } from '@varve/providers
 import type { DemoServerSettings } from './demoServer.ts'
 import { rateLimiterOf, shortestWindowMs } from './market.ts'
 import type { Application } from './openApplication.ts'
+import { rateLimitOf } from './settings/derive.ts'
 import type { Settings } from './settings/sections.ts'
 
 /** The session at which the demo market stands still. */
@@ -32,12 +33,7 @@ export interface DemoMarket {
 
 /** Starts the stand-in market on a loopback port; the provider talks to it over HTTP as it would to the vendor. */
 export async function startDemoMarket(settings: Settings): Promise<DemoMarket> {
-  const windows = settings['rate-limits'].profiles[DEMO_PROVIDER]
-  if (windows === undefined) {
-    throw new VarveError('the demo market needs a profile "demo" in rate-limits.yaml; add one', {
-      code: 'OPTION_INVALID',
-    })
-  }
+  const windows = rateLimitOf(settings, DEMO_PROVIDER)
   const apiKey = randomBytes(16).toString('hex')
   const workerData: DemoServerSettings = {
     ...DEMO_MARKET,

@@ -12,6 +12,7 @@ export {
   rollBackConfiguration,
 } from './configuration/changeConfiguration.ts'
 export type { ChangeConfigurationOptions } from './configuration/changeConfiguration.ts'
+export { layerSettingsOf, rateLimitOf } from './settings/derive.ts'
 export { PURPOSE, SECTIONS } from './settings/sections.ts'
 export type { Settings } from './settings/sections.ts'
 export { VARIABLES } from './settings/variables.ts'

@@ -9,6 +9,7 @@ import {
   type MarketDataProvider,
 } from '@varve/providers'
 import { createRateLimiter, type QuotaWindow, type RateLimiter } from '@varve/rate-limiter'
+import { rateLimitOf } from './settings/derive.ts'
 import type { Settings } from './settings/sections.ts'
 
 interface Parts {
@@ -64,7 +65,7 @@ export function configuredProvider(settings: Settings): ((parts: Parts) => Marke
   const { polygon } = settings.providers
   if (polygon === undefined) return undefined
   const { plan, ...particular } = polygon
-  const windows = settings['rate-limits'].profiles[plan]!
+  const windows = rateLimitOf(settings, plan)
   const { concurrency: _concurrency, ...network } = settings.network
   return ({ calendar, clock }) =>
     createPolygonProvider({

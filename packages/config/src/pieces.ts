@@ -19,6 +19,11 @@ export function merge(base: unknown, over: unknown, schemas: readonly z.ZodType[
   if (isReplaced(schemas)) return over
   const merged: Record<string, unknown> = isMap(base) ? { ...base } : {}
   for (const [key, value] of Object.entries(over)) {
+    // Most of a file is single values, for which no schema has to be looked up.
+    if (value !== null && value !== undefined && !isMap(value)) {
+      merged[key] = value
+      continue
+    }
     const below = schemas.flatMap((schema) => childSchemas(schema, key))
     const next = merge(Object.hasOwn(merged, key) ? merged[key] : undefined, value, below)
     if (next !== undefined) merged[key] = next

@@ -22,8 +22,17 @@ export function definitionOf(schema: z.ZodType): Definition {
   return schema._zod.def as unknown as Definition
 }
 
+/** Schemas never change, and every key of a load asks for what stands behind some. */
+const unwrapped = new WeakMap<z.ZodType, readonly z.ZodType[]>()
+
 /** The schemas that stand behind defaults, optionals, pipes and unions. */
 export function unwrap(schema: z.ZodType): readonly z.ZodType[] {
+  let found = unwrapped.get(schema)
+  if (found === undefined) unwrapped.set(schema, (found = behind(schema)))
+  return found
+}
+
+function behind(schema: z.ZodType): readonly z.ZodType[] {
   const definition = definitionOf(schema)
   if (definition.innerType !== undefined) return unwrap(definition.innerType)
   if (definition.type === 'pipe') return unwrap(definition.in!)

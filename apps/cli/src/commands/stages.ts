@@ -35,8 +35,11 @@ export async function backfill(
 ): Promise<void> {
   const settings = await settingsOf(options)
   const dataDir = dataDirOf(options)
-  const layer = options.layer === undefined ? undefined : parseLayer(options.layer)
-  const symbols = options.symbols
+  // "layer2" is as good a list of symbols as any.
+  const named = /^layer[0-9]$/i.test(options.symbols?.trim() ?? '') ? options.symbols!.trim() : undefined
+  const wish = options.layer ?? named
+  const layer = wish === undefined ? undefined : parseLayer(wish)
+  const symbols = (named === undefined ? options.symbols : undefined)
     ?.split(',')
     .map((symbol) => symbol.trim())
     .filter((symbol) => symbol !== '')

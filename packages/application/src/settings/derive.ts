@@ -1,3 +1,4 @@
+import { VarveError } from '@varve/core'
 import type { Universe } from '@varve/layers'
 import type { PipelineOptions, Retention } from '@varve/pipeline'
 import type { BarStoreSettings } from '@varve/storage'
@@ -43,4 +44,31 @@ export function pipelineOptionsOf(settings: Settings): PipelineOptions {
 export function barStoreOptionsOf({ storage }: Pick<Settings, 'storage'>): BarStoreSettings {
   const { directory: _directory, sweepGraceMs: _sweepGraceMs, ...lake } = storage.lake
   return { ...storage.hot, ...lake }
+}
+
+/** Everything that defines one layer. @throws `LAYER_UNKNOWN` */
+export function layerSettingsOf(
+  settings: Pick<Settings, 'layers'>,
+  layer: number,
+): Settings['layers']['definitions'][number] {
+  const found = settings.layers.definitions.find((definition) => definition.layer === layer)
+  if (found !== undefined) return found
+  throw new VarveError(`there is no layer ${layer}; use 0, 1, 2 or 3`, {
+    code: 'LAYER_UNKNOWN',
+    details: { found: layer },
+  })
+}
+
+/** Windows of a rate plan. @throws `RATE_PLAN_UNKNOWN` naming those there are */
+export function rateLimitOf(
+  settings: Pick<Settings, 'rate-limits'>,
+  plan: string,
+): Settings['rate-limits']['profiles'][string] {
+  const { profiles } = settings['rate-limits']
+  const found = profiles[plan]
+  if (found !== undefined) return found
+  throw new VarveError(
+    `no profile "${plan}" in rate-limits.yaml; known: ${Object.keys(profiles).join(', ')}`,
+    { code: 'RATE_PLAN_UNKNOWN', details: { plan } },
+  )
 }

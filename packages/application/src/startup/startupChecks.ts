@@ -9,6 +9,7 @@ import {
 } from '@varve/providers'
 import { type CheckFinding, diskSpaceCheck, memoryCheck, sqlCheck, type StartupCheck } from '@varve/runtime'
 import { createPostgresClient } from '@varve/storage'
+import { rateLimitOf } from '../settings/derive.ts'
 import type { Settings } from '../settings/sections.ts'
 import { credentialCache } from './credentialCache.ts'
 import { existingParent, folderCheck } from './folderCheck.ts'
@@ -79,7 +80,7 @@ function quotaCheck(settings: Settings): StartupCheck {
     run() {
       const plan = settings.providers.polygon?.plan
       if (plan === undefined) return { status: 'ok', message: 'no provider is configured' }
-      const windows = settings['rate-limits'].profiles[plan] ?? []
+      const windows = rateLimitOf(settings, plan)
       const text = windows.map(({ limit, windowMs }) => `${limit} in ${windowMs / 1000} s`).join(', ')
       return { status: 'ok', message: `${plan}: ${text}` }
     },
