@@ -1,8 +1,9 @@
+import { config } from './benches/config.ts'
 import { flow } from './benches/flow.ts'
 import { storage } from './benches/storage.ts'
 import type { Bench, BenchCase } from './harness.ts'
 
-const benches: Readonly<Record<string, Bench>> = { storage, flow }
+const benches: Readonly<Record<string, Bench>> = { storage, flow, config }
 
 const names = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 const flags = new Set(process.argv.slice(2).filter((word) => word.startsWith('--')))

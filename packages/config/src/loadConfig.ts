@@ -1,6 +1,6 @@
 import { checkedOptions, REDACTED, VarveError } from '@varve/core'
 import { ConfigError, type ConfigProblem, problem } from './ConfigError.ts'
-import { describeSettings, descriptionOf, type SettingDescription } from './describe.ts'
+import { describeSection, descriptionOf, type SettingDescription } from './describe.ts'
 import { filePieces, parseFiles } from './filePieces.ts'
 import { problemsOf } from './issues.ts'
 import { nearestKey, type Target, targetOf } from './keys.ts'
@@ -40,7 +40,7 @@ export async function loadConfig<Sections extends ConfigSections>(
   const raw =
     directory === null
       ? []
-      : await readFolder(
+      : readFolder(
           { directory, profile, profiles: options.profiles, sections: Object.keys(sections), limits },
           problems,
         )
@@ -80,8 +80,12 @@ export async function loadConfig<Sections extends ConfigSections>(
   const bySection = new Map(
     Object.keys(sections).map((name) => [name, pieces.filter((piece) => piece.section === name)]),
   )
-  let described: SettingDescription[] | undefined
-  const descriptions = () => (described ??= describeSettings(sections))
+  const described = new Map<string, SettingDescription[]>()
+  const descriptionsOf = (section: string): SettingDescription[] => {
+    const known = described.get(section) ?? describeSection(section, sections[section]!)
+    described.set(section, known)
+    return known
+  }
   const originOf = (section: string, path: Path, of?: 'key' | 'value'): Origin =>
     placeIn(bySection.get(section) ?? [], path, of)
 
@@ -98,7 +102,7 @@ export async function loadConfig<Sections extends ConfigSections>(
           section,
           schema,
           input,
-          descriptions,
+          descriptions: () => descriptionsOf(section),
           limit: limits.maxProblems,
           refused: (path) => refused.some((item) => overlaps(item, path)),
           placeOf: (path, of) => originOf(section, path, of),
@@ -147,7 +151,7 @@ export async function loadConfig<Sections extends ConfigSections>(
     const schema = sections[section]!
     const secret = schemasAt(schema, path).some(isSecret)
     const [winner, ...overrode] = sayings(bySection.get(section)!, path, schema)
-    const description = descriptionOf(descriptions(), [section, ...path])
+    const description = descriptionOf(descriptionsOf(section), [section, ...path])
     return {
       key,
       value: covered(valueAt(values[section], path), schema, path),
@@ -163,7 +167,8 @@ export async function loadConfig<Sections extends ConfigSections>(
 
   let flat: Readonly<Record<string, unknown>> | undefined
   return Object.freeze({
-    values: Object.freeze(values) as ConfigValues<Sections>,
+    // A copy, because V8 keeps an object that grew key by key as a slow table.
+    values: Object.freeze({ ...values }) as ConfigValues<Sections>,
     profile,
     files: Object.freeze(raw.map(({ file }) => file)),
     warnings: Object.freeze(warnings),
@@ -176,7 +181,13 @@ export async function loadConfig<Sections extends ConfigSections>(
       Object.fromEntries(
         Object.entries(values).map(([name, value]) => [name, escaped(covered(value, sections[name]!))]),
       ),
-    origins: () => new Map([...allLeaves().keys()].map((key) => [key, explain(key).origin])),
+    origins: () =>
+      new Map(
+        [...allLeaves()].map(([key, { target }]) => {
+          const [winner] = sayings(bySection.get(target.section)!, target.path, sections[target.section]!)
+          return [key, winner?.origin ?? { kind: 'default' as const }]
+        }),
+      ),
   })
 }
 

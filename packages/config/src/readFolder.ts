@@ -1,4 +1,4 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { ConfigError, type ConfigProblem, problem } from './ConfigError.ts'
 import type { ConfigLimits } from './limits.ts'
@@ -26,20 +26,18 @@ export interface ReadFolderOptions {
 }
 
 /**
- * Reads the configuration files of a folder and of the profile in it.
+ * Reads the configuration files of a folder and of the profile in it, one after another: a few small files are read
+ * faster without going through the thread pool.
  *
  * @throws `CONFIG_INVALID` at once where the folder itself cannot be read
  */
-export async function readFolder(
-  options: ReadFolderOptions,
-  problems: ConfigProblem[],
-): Promise<readonly RawFile[]> {
+export function readFolder(options: ReadFolderOptions, problems: ConfigProblem[]): readonly RawFile[] {
   const { directory, profile, profiles, sections, limits } = options
-  const names = await list(directory, directory)
+  const names = list(directory, directory)
   problems.push(...misnamed(names, '', sections))
-  const files = await readAll(directory, '', names, undefined, limits, problems)
+  const files = readAll(directory, '', names, undefined, limits, problems)
   if (!names.includes('profiles')) return files
-  const found = await list(join(directory, 'profiles'), 'profiles')
+  const found = list(join(directory, 'profiles'), 'profiles')
   for (const name of found) {
     const file = `profiles/${name}`
     if (ENDING.test(name)) {
@@ -54,9 +52,9 @@ export async function readFolder(
   }
   if (profile === undefined || !found.includes(profile)) return files
   const folder = `profiles/${profile}`
-  const own = await list(join(directory, folder), folder)
+  const own = list(join(directory, folder), folder)
   problems.push(...misnamed(own, `${folder}/`, sections))
-  return [...files, ...(await readAll(directory, `${folder}/`, own, profile, limits, problems))]
+  return [...files, ...readAll(directory, `${folder}/`, own, profile, limits, problems)]
 }
 
 /** Formats somebody might take for one of ours. */
@@ -81,9 +79,9 @@ function misnamed(names: readonly string[], prefix: string, sections: readonly s
   })
 }
 
-async function list(path: string, shown: string): Promise<string[]> {
+function list(path: string, shown: string): string[] {
   try {
-    return (await readdir(path)).sort()
+    return readdirSync(path).sort()
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code
     const [kind, message] =
@@ -102,33 +100,28 @@ async function list(path: string, shown: string): Promise<string[]> {
   }
 }
 
-async function readAll(
+function readAll(
   directory: string,
   prefix: string,
   names: readonly string[],
   profile: string | undefined,
   limits: ConfigLimits,
   problems: ConfigProblem[],
-): Promise<RawFile[]> {
+): RawFile[] {
   const wanted = names.filter((name) => ENDING.test(name) && !name.startsWith('.'))
-  const read = await Promise.all(
-    wanted.map(async (name): Promise<RawFile | ConfigProblem> => {
-      const file = `${prefix}${name}`
-      const text = await readText(join(directory, file), file, limits)
-      return typeof text === 'string' ? { file, section: name.replace(ENDING, ''), profile, text } : text
-    }),
-  )
-  return read.filter((item): item is RawFile => {
-    if ('text' in item) return true
-    problems.push(item)
-    return false
+  return wanted.flatMap((name) => {
+    const file = `${prefix}${name}`
+    const text = readText(join(directory, file), file, limits)
+    if (typeof text === 'string') return [{ file, section: name.replace(ENDING, ''), profile, text }]
+    problems.push(text)
+    return []
   })
 }
 
-async function readText(path: string, file: string, limits: ConfigLimits): Promise<string | ConfigProblem> {
+function readText(path: string, file: string, limits: ConfigLimits): string | ConfigProblem {
   let bytes: Uint8Array
   try {
-    const info = await stat(path)
+    const info = statSync(path)
     if (info.isDirectory())
       return problem('CONFIG_UNREADABLE', { file }, 'this is a folder; a configuration file is expected here')
     // Reading a device or a pipe might never end.
@@ -145,7 +138,7 @@ async function readText(path: string, file: string, limits: ConfigLimits): Promi
         `${info.size} bytes; a configuration file has at most ${limits.maxFileBytes}. Is this a data file?`,
       )
     }
-    bytes = await readFile(path)
+    bytes = readFileSync(path)
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown'
     return problem('CONFIG_UNREADABLE', { file }, `the file cannot be read (${code}); check its permissions`)

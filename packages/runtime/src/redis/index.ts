@@ -1,4 +1,5 @@
 export { redisClientOptions } from './redisClientOptions.ts'
+export type { FailingRedisOptions } from './redisClientOptions.ts'
 export { createRedisLockStore } from './redisLockStore.ts'
 export type { RedisLockStoreOptions } from './redisLockStore.ts'
 export { createRedisFence } from './redisFence.ts'
