@@ -16,5 +16,16 @@ export const securitySettingsSchema = z.strictObject({
     .boolean()
     .default(true)
     .describe('Ask providers at start whether the keys are accepted'),
-  credentials: credentialCheckSchema.omit({ userAgent: true }).prefault({}).describe('How they are asked'),
+  credentials: credentialCheckSchema
+    .omit({ userAgent: true })
+    .extend({
+      startWithoutAnswer: z
+        .boolean()
+        .default(true)
+        .describe(
+          'Start although a provider did not answer and nothing is known of its key; never where trading is enabled',
+        ),
+    })
+    .prefault({})
+    .describe('How they are asked'),
 })

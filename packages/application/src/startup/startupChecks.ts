@@ -114,6 +114,7 @@ function credentialChecks(options: StartupOptions, dataDir: string): StartupChec
     async run({ signal }) {
       const { results } = await checkCredentials([check], {
         ...settings.security.credentials,
+        startWithoutAnswer: settings.security.credentials.startWithoutAnswer && !settings.risk.tradingEnabled,
         userAgent: settings.network.userAgent,
         cache: credentialCache(dataDir),
         clock,
@@ -128,6 +129,7 @@ function credentialChecks(options: StartupOptions, dataDir: string): StartupChec
 function findingOf({ outcome, message, remedy, warnings, blocks }: CredentialResult): CheckFinding {
   if (outcome === 'ok' && warnings.length === 0) return { status: 'ok', message }
   return {
+    // A key nothing is known of may be right; the work itself will tell.
     status: blocks ? 'failed' : 'warning',
     message: [message, ...warnings].join('; '),
     ...(remedy === '' ? {} : { remedy }),

@@ -34,7 +34,7 @@ export const KEY_FORMATS = {
   // The dashboard's keys: 32 letters, digits and underscores; the vendor's documentation promises nothing.
   polygonKey: {
     name: 'API key',
-    minLength: 16,
+    minLength: 8,
     usual: /^[A-Za-z0-9_]{32}$/,
     usually: '32 letters, digits and underscores',
   },

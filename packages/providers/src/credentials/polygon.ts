@@ -66,7 +66,7 @@ function judge(
   remark: string | undefined,
 ): CredentialFinding {
   // Who may not ask gets 401 first; a stand-in or a gateway may not serve this very path.
-  if (answer.status === 404 && answer.body !== undefined)
+  if (answer.status === 404)
     return accepted(name, [`${host} does not serve what was asked for; it did not refuse the key`])
   const early = byStatus(name, host, answer)
   if (early !== undefined) return early
