@@ -1,5 +1,4 @@
 import { existsSync, readdirSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 const homes = ['packages', 'apps'].flatMap((group) =>
@@ -16,8 +15,6 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',
-    // One for each core: left to itself vitest keeps one core free, and half of a small machine idles.
-    maxWorkers: availableParallelism(),
     execArgv: ['--conditions=@varve/source', '--disable-warning=ExperimentalWarning'],
     coverage: {
       provider: 'v8',

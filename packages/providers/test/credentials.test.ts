@@ -306,7 +306,7 @@ describe('the report', () => {
       account(canary('PKWRONG', 20), 'paper'),
       account(LIVE, 'paper'),
       bars(canary('wrong_', 32)),
-      bars('canary-CANARY'),
+      bars('CANARY'),
       polygonNewsCheck({ apiKey: new Secret(NO_NEWS), baseUrl: standIn.polygonUrl }),
     ]
     const report = await checkCredentials(checks, { cacheMs: 0 })
