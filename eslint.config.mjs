@@ -130,7 +130,8 @@ export default tseslint.config(
             '{projectRoot}/test/**/*',
             '{projectRoot}/src/**/*.test.ts',
           ],
-          ignoredDependencies: ['vitest', 'fast-check'],
+          // Clients of Redis are accepted by shape: named for their versions, imported by nobody.
+          ignoredDependencies: ['vitest', 'fast-check', 'ioredis'],
         },
       ],
     },
