@@ -46,9 +46,19 @@ describe('switches', () => {
       return (await status(app)).symbols.active
     }
     expect(await symbolsAfter(settings, unlisted)).toBe(known.length)
+    const listingsNow = async () => {
+      await using app = await place.open({ settings, asOf: AS_OF })
+      const { rows } = await app.context.sql.query(
+        'SELECT symbol, name, exchange, active FROM companies ORDER BY 1',
+      )
+      return rows
+    }
     const all = await symbolsAfter(settings, served.provider)
+    const listed = await listingsNow()
     expect(all).toBeGreaterThan(known.length)
     expect(await symbolsAfter(settings, unlisted)).toBe(all)
+    // What the provider once said of a company is worth more than a bare symbol.
+    expect(await listingsNow()).toEqual(listed)
     const off = { ...settings, features: { ...features, useFallbackSymbols: false } }
     await expect(symbolsAfter(off, unlisted)).rejects.toMatchObject({ code: 'PROVIDER_ENTITLEMENT' })
   })

@@ -50,7 +50,7 @@ export async function refreshListing(
     delistedOn: company.delistedOn ?? asOf,
   }))
   const { added, changed } = await ctx.sql.tx((tx) =>
-    ctx.companies.upsertListings(tx, [...listings, ...gone]),
+    ctx.companies.upsertListings(tx, [...(whole ? listings : unknownOf(listings, companies)), ...gone]),
   )
   publish('log', () => ({
     level: 'info',
@@ -62,6 +62,12 @@ export async function refreshListing(
     delisted: gone.length,
   }))
   return { listed: listings.length, added, changed, delisted: gone.length }
+}
+
+/** A bare symbol adds a company, and never overwrites what a provider once said of one. */
+function unknownOf(listings: readonly Listing[], companies: readonly Listing[]): Listing[] {
+  const known = new Set(companies.map(({ symbol }) => symbol))
+  return listings.filter(({ symbol }) => !known.has(symbol))
 }
 
 /** What the provider lists; where its plan may not, the configured symbols. */

@@ -69,13 +69,6 @@ export const RISKS: readonly RiskRule[] = [
   },
 ]
 
-const WORDS: Readonly<Record<string, number>> = { PRIORITY: 3, ACTIVE: 2, STANDARD: 1, ARCHIVE: 0 }
-
-/** A layer by its number or by one of the words used before there were numbers. */
-export function layerNumber(value: unknown): unknown {
-  return typeof value === 'string' ? (WORDS[value.toUpperCase()] ?? value) : value
-}
-
 const GUIDE = 'docs/how-to/migrate-configuration.md'
 
 /** Paths of older files. They still resolve, each with one warning; `varve config migrate` rewrites the files. */

@@ -18,6 +18,3 @@ export const VARIABLES: Readonly<Record<string, VariableRule>> = {
   },
   VARVE_LAKE_DIRECTORY: { description: 'Folder of the Parquet lake' },
 }
-
-/** Variables whose names begin like settings and are none. */
-export const OWN_VARIABLES = ['VARVE_CONFIG', 'VARVE_DATA_DIR', 'VARVE_ENV', 'VARVE_PORT', 'VARVE_DEBUG']
