@@ -48,10 +48,14 @@ describe('switches', () => {
     expect(await symbolsAfter(settings, unlisted)).toBe(known.length)
     const listingsNow = async () => {
       await using app = await place.open({ settings, asOf: AS_OF })
-      const { rows } = await app.context.sql.query(
-        'SELECT symbol, name, exchange, active FROM companies ORDER BY 1',
-      )
-      return rows
+      const companies = await app.context.companies.load(app.context.sql)
+      return companies.map(({ symbol, name, exchange, type, active }) => [
+        symbol,
+        name,
+        exchange,
+        type,
+        active,
+      ])
     }
     const all = await symbolsAfter(settings, served.provider)
     const listed = await listingsNow()
