@@ -1,4 +1,3 @@
-import { configHistory } from '@varve/config'
 import { join } from 'node:path'
 import { createEmergency, handleSignals, type ProcessLike, saveCriticalState } from '@varve/runtime'
 import {
@@ -35,8 +34,6 @@ export interface ServeOptions {
 export async function serve(options: ServeOptions): Promise<Daemon> {
   const { dataDir, asOf, target = process } = options
   const { directory } = options.configuration
-  // A change that a crash interrupted is finished or undone before the files are read.
-  if (directory !== null) await configHistory({ directory }).recover()
   const configuration = await loadConfiguration(options.configuration)
   options.onConfiguration?.(configuration)
   const { values: settings } = configuration

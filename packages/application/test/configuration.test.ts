@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type ConfigError, describeSettings, duplicateSettings, readYaml } from '@varve/config'
+import { type ConfigError, configHistory, describeSettings, duplicateSettings, readYaml } from '@varve/config'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   configurationSchemas,
@@ -216,6 +216,40 @@ describe('production', () => {
     })
     write('profiles/prodution/storage.yaml', 'hot:\n  batchSize: 9000\n')
     expect(await faults()).toEqual(['profiles/prodution:1 CONFIG_UNKNOWN_FILE'])
+  })
+})
+
+describe('a change that a crash interrupted', () => {
+  it('is finished or undone before any command reads the files', async () => {
+    write('scanner.yaml', 'maximumStep: 1\n')
+    write('network.yaml', 'concurrency: 1\n')
+    const pictures = mkdtempSync(join(tmpdir(), 'varve-crash-'))
+    const images: string[] = []
+    // The folder as a process killed before each operation on the disk would leave it.
+    const history = configHistory({
+      directory,
+      observer: () => {
+        const image = join(pictures, String(images.length))
+        cpSync(directory, image, { recursive: true })
+        rmSync(join(image, '.versions', 'lock'), { force: true })
+        images.push(image)
+      },
+    })
+    const change = new Map([
+      ['scanner.yaml', Buffer.from('maximumStep: 3\n')],
+      ['network.yaml', Buffer.from('concurrency: 3\n')],
+    ])
+    await history.change(change, { reason: 'both' })
+    const digit = (folder: string, name: string) => /\d/.exec(readFileSync(join(folder, name), 'utf8'))![0]
+    const asLeft = images.map((image) => digit(image, 'scanner.yaml') + digit(image, 'network.yaml'))
+    const asLoaded: string[] = []
+    for (const image of images) {
+      const { values } = await load({ directory: image })
+      asLoaded.push(`${values.scanner.maximumStep}${values.network.concurrency}`)
+    }
+    rmSync(pictures, { recursive: true, force: true })
+    expect(asLeft.some((found) => found === '13' || found === '31')).toBe(true) // control: there are mixtures
+    expect(new Set(asLoaded)).toEqual(new Set(['11', '33']))
   })
 })
 

@@ -1,5 +1,6 @@
 import {
   checkEnvironment,
+  configHistory,
   ConfigError,
   type ConfigProblem,
   type ConfigWarning,
@@ -7,6 +8,7 @@ import {
   detectEnvironment,
   type Environment,
   ENVIRONMENTS,
+  isChangeUnfinished,
   type EnvironmentName,
   loadConfig,
   type LoadedConfig,
@@ -16,7 +18,7 @@ import {
   type SecurityLevel,
   warningsOf,
 } from '@varve/config'
-import { VarveError } from '@varve/core'
+import { isVarveError, VarveError } from '@varve/core'
 import { defaultFiles } from '../defaultFiles.ts'
 import { environmentRulesOf } from '../settings/environmentRules.ts'
 import { CROSS_CHECKS, DEPRECATED, RISKS } from '../settings/rules.ts'
@@ -53,6 +55,8 @@ export interface LoadConfigurationOptions {
  */
 export async function loadConfiguration(options: LoadConfigurationOptions): Promise<Configuration> {
   const { env: given = process.env, directory, overrides = {}, secretSources = [] } = options
+  // What a crash interrupted is finished before the files are read: no command sees a mixture of old and new.
+  if (directory !== null) await finishInterruptedChange(directory)
   const environment = environmentOf(options.environment, given)
   const env = withoutBlank(given, environment)
   const loaded = await loadConfig({
@@ -100,6 +104,16 @@ export async function loadConfiguration(options: LoadConfigurationOptions): Prom
 /** Values only. @throws `CONFIG_INVALID` */
 export async function loadSettings(options: LoadConfigurationOptions): Promise<Settings> {
   return (await loadConfiguration(options)).values
+}
+
+async function finishInterruptedChange(directory: string): Promise<void> {
+  if (!isChangeUnfinished(directory)) return
+  try {
+    await configHistory({ directory }).recover()
+  } catch (error) {
+    // Nobody crashed: another process is in the middle of its change, and ends it itself.
+    if (!isVarveError(error, 'CONFIG_LOCKED')) throw error
+  }
 }
 
 /**

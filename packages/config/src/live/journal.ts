@@ -75,6 +75,11 @@ export function changeFiles(directory: string, changes: FileChanges, observer?: 
   }
 }
 
+/** Whether a change of the files was begun and not ended: reading them now may show a mixture of old and new. */
+export function isChangeUnfinished(directory: string): boolean {
+  return readIfThere(journalFile(directory)) !== undefined
+}
+
 /**
  * Finishes or undoes a change that a crash interrupted. To be called, under the lock, before the folder is read.
  *
