@@ -1,4 +1,4 @@
-import type { BarBatch, BarSource, Interval, SqlTx } from '@varve/core'
+import type { Bar, BarBatch, BarSource, Interval, SqlTx, VarveError } from '@varve/core'
 
 /** Where rows of a batch go; used only for what the store does not know yet. */
 export interface StagePlan {
@@ -9,6 +9,12 @@ export interface StagePlan {
 }
 
 export interface StageOptions {
+  /**
+   * Since when the values are known, milliseconds UTC. Values older than those held go into history and change
+   * nothing that is read by default. Load a history of versions in the order they were recorded.
+   * @defaultValue now
+   */
+  readonly recordedAt?: number
   readonly signal?: AbortSignal
 }
 
@@ -21,6 +27,8 @@ export interface LoadCounts {
   readonly coldRows: number
   /** Rows written to Postgres' `bars`. */
   readonly hotRows: number
+  /** Values kept as history: those an update replaced, and those that came late. */
+  readonly versionRows: number
 }
 
 /** A batch compared with what is stored and split between Postgres and the lake; hand it to {@link BarStore.commit}. */
@@ -53,13 +61,37 @@ export interface BarQuery {
   readonly asSeries?: 'preferred' | 'all'
   /** `false` shows the lake as it was written, without the corrections in `bars_late`. @defaultValue true */
   readonly includeLate?: boolean
+  /** Bars as they were known at this instant, milliseconds UTC. @defaultValue as known now */
+  readonly knownAt?: number
+  /** `hot`: what Postgres answers alone. `cold`: what the lake holds. @defaultValue 'both', which is exact */
+  readonly tiers?: 'both' | 'hot' | 'cold'
+  /**
+   * When the lake cannot be read: an error, or what Postgres holds, in batches labelled `partial`.
+   * @defaultValue 'error'
+   */
+  readonly onLakeFailure?: 'error' | 'partial'
   readonly signal?: AbortSignal
+}
+
+/** Bars of a read. */
+export interface BarReadBatch extends BarBatch {
+  /** Set when rows are missing because a tier could not be read; `symbols` may have more rows than are here. */
+  readonly partial?: {
+    readonly missing: 'hot' | 'cold'
+    readonly symbols: readonly string[]
+    readonly cause: VarveError
+  }
+}
+
+/** The last bar of a series. */
+export interface LatestBar extends Omit<Bar, 'sourceRow'> {
+  readonly source: BarSource
 }
 
 /** What to keep where, as of one instant. All instants are milliseconds UTC. */
 export interface BarRetentionPolicy {
   readonly interval: Interval
-  /** The instant the policy was computed for; only recorded in the published message. */
+  /** The instant the policy was computed for; partitions are made ready for the time after it. */
   readonly asOf: number
   /** The new watermark: everything older is copied to the lake. Never moves back. */
   readonly archiveTo: number
@@ -133,6 +165,8 @@ export interface BarStats {
   readonly coldRows: number
   readonly coldFiles: number
   readonly coldBytes: number
+  /** Values kept as history of restated bars. */
+  readonly versions: number
 }
 
 export interface SeriesSummary {
@@ -180,7 +214,9 @@ export interface BarStore {
    *
    * @throws `LAKE_UNREADABLE` when a lake file is missing or damaged
    */
-  read(query: BarQuery): AsyncIterable<BarBatch>
+  read(query: BarQuery): AsyncIterable<BarReadBatch>
+  /** The last bar of each symbol, by symbol; one series per symbol, chosen as by {@link BarStore.read}. */
+  latest(interval: Interval, symbols?: readonly string[], source?: BarSource | string): Promise<LatestBar[]>
   /** Moves bars hot → cold → gone, and back to hot where the policy asks for more. Safe to kill at any point and to run again. */
   retain(policy: BarRetentionPolicy, signal?: AbortSignal): Promise<RetentionResult>
   /** Merges lake files, folds corrections in and drops what has expired. Reads stay exact meanwhile. */

@@ -8,6 +8,7 @@ import { type BarStoreOptions, storeContext } from './bars/options.ts'
 import { readBars } from './bars/read.ts'
 import { retainBars } from './bars/retain.ts'
 import { type StagedRows, stageBars } from './bars/stage.ts'
+import { latestBars } from './bars/latest.ts'
 import { loadStats, loadTimes, summarizeSeries } from './bars/summaries.ts'
 import { sweepLake } from './bars/sweep.ts'
 import { verifyLake } from './bars/verify.ts'
@@ -34,6 +35,7 @@ export function createBarStore(options: BarStoreOptions): BarStore {
     sweep: (sweepOptions) => sweepLake(context, sweepOptions),
     verify: (verifyOptions = {}) => verifyLake(context, verifyOptions.signal),
     stats: () => loadStats(context),
+    latest: (interval, symbols, source) => latestBars(context, interval, symbols, source),
     seriesSummary: (interval, source) => summarizeSeries(context, interval, source),
     sessionsHeld: (interval, symbols, source) => loadTimes(context, interval, symbols, source),
     watermark: (interval) => loadWatermark(context.sql, interval),

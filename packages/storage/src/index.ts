@@ -3,11 +3,13 @@ export { createBarStore } from './createBarStore.ts'
 export type { BarStoreOptions } from './createBarStore.ts'
 export type {
   BarQuery,
+  BarReadBatch,
   BarRetentionPolicy,
   BarStats,
   BarStore,
   CompactOptions,
   CompactResult,
+  LatestBar,
   LoadCounts,
   RetentionResult,
   SeriesSummary,

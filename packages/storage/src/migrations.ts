@@ -64,6 +64,7 @@ COMMENT ON COLUMN series.revision IS 'grows with every change of the series; a l
 CREATE TABLE bars (
   series_id int NOT NULL,
   ts timestamptz NOT NULL,
+  recorded_at timestamptz NOT NULL,
   open numeric(18,6) NOT NULL,
   high numeric(18,6) NOT NULL,
   low numeric(18,6) NOT NULL,
@@ -71,6 +72,10 @@ CREATE TABLE bars (
   volume numeric(18,6) NOT NULL,
   PRIMARY KEY (series_id, ts)
 ) PARTITION BY RANGE (ts);
+CREATE TABLE bars_intraday (LIKE bars INCLUDING ALL) PARTITION BY RANGE (ts);
+COMMENT ON TABLE bars IS 'hot daily and hourly bars, a partition per month';
+COMMENT ON TABLE bars_intraday IS 'hot bars of minutes, a partition per week';
+COMMENT ON COLUMN bars.recorded_at IS 'since when these values were known here';
 CREATE TABLE watermarks (
   interval text COLLATE "C" PRIMARY KEY,
   archived_to timestamptz NOT NULL
@@ -79,6 +84,7 @@ COMMENT ON TABLE watermarks IS 'every bar older than archived_to is in the lake'
 CREATE TABLE bars_late (
   series_id int NOT NULL REFERENCES series,
   ts timestamptz NOT NULL,
+  recorded_at timestamptz NOT NULL,
   open numeric(18,6) NOT NULL,
   high numeric(18,6) NOT NULL,
   low numeric(18,6) NOT NULL,
@@ -89,6 +95,18 @@ CREATE TABLE bars_late (
 );
 COMMENT ON TABLE bars_late IS 'bars that override the lake until compaction folds them in';
 COMMENT ON COLUMN bars_late.added IS 'no lake file holds this bar yet';
+CREATE TABLE bar_versions (
+  series_id int NOT NULL REFERENCES series,
+  ts timestamptz NOT NULL,
+  recorded_at timestamptz NOT NULL,
+  open numeric(18,6) NOT NULL,
+  high numeric(18,6) NOT NULL,
+  low numeric(18,6) NOT NULL,
+  close numeric(18,6) NOT NULL,
+  volume numeric(18,6) NOT NULL,
+  PRIMARY KEY (series_id, ts, recorded_at)
+);
+COMMENT ON TABLE bar_versions IS 'values of bars before they were restated; what was known at T is the latest recorded by then';
 CREATE TABLE lake_files (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   path text COLLATE "C" NOT NULL UNIQUE,

@@ -103,6 +103,17 @@ export const barStoreOptionsSchema = z.object({
     .min(0)
     .default(200)
     .describe('Fewer new cold rows than this wait in bars_late for compaction instead of making a file'),
+  outageRows: z
+    .int()
+    .min(0)
+    .default(200_000)
+    .describe('Cold rows of one load that may wait in Postgres while the lake cannot be written'),
+  partitionsAhead: z
+    .int()
+    .min(1)
+    .max(120)
+    .default(3)
+    .describe('Partitions retention keeps ready beyond the present one'),
   zstdLevel: z.int().min(1).max(22).default(3).describe('Compression of lake files'),
   footerCacheFiles: z.int().min(0).default(256).describe('Footers of lake files kept in memory'),
   footerBytes: z

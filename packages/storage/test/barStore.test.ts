@@ -39,6 +39,7 @@ describe.each(engines)('bar store on %s', (engine) => {
       updated: 0,
       unchanged: 0,
       coldRows: 10,
+      versionRows: 0,
       hotRows: 10,
     })
     expect(await all('1d')).toEqual(
@@ -57,6 +58,7 @@ describe.each(engines)('bar store on %s', (engine) => {
       unchanged: 14,
       coldRows: 0,
       hotRows: 0,
+      versionRows: 0,
     })
     expect(await store.stats()).toMatchObject({ hotRows: 10, coldRows: 10, coldFiles: 1 })
   })
@@ -71,7 +73,7 @@ describe.each(engines)('bar store on %s', (engine) => {
         ['A', day(121), 5],
       ]),
     )
-    expect(counts).toEqual({ inserted: 2, updated: 3, unchanged: 0, coldRows: 3, hotRows: 3 })
+    expect(counts).toEqual({ inserted: 2, updated: 3, unchanged: 0, versionRows: 3, coldRows: 3, hotRows: 3 })
     expect((await all('1d')).slice(0, 9)).toEqual([
       'A@94=4',
       'A@95=1',

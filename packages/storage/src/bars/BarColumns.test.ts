@@ -61,7 +61,7 @@ describe('distinctBars', () => {
     builder.add('B', 5, 1n, 1n, 1n, 1n, 1n)
     builder.add('B', 5, 3n, 1n, 1n, 1n, 1n)
     builder.add('B', 4, 9n, 9n, 9n, 9n, 9n)
-    const { symbols, rows, duplicates, conflicts } = distinctBars(builder.build())
+    const { symbols, rows, duplicates, conflicts } = distinctBars(builder.build(), 0)
     expect({ symbols, duplicates, conflicts, length: rows.length }).toEqual({
       symbols: ['A', 'B'],
       duplicates: 1,
@@ -87,10 +87,10 @@ describe('distinctBars', () => {
     ] as const) {
       const builder = new BarBatchBuilder('1d', SOURCE)
       builder.add('A', time, 1n, value, 1n, 1n, 1n)
-      expect(() => distinctBars(builder.build())).toThrow(expect.objectContaining({ code: 'BAR_INVALID' }))
+      expect(() => distinctBars(builder.build(), 0)).toThrow(expect.objectContaining({ code: 'BAR_INVALID' }))
     }
     const builder = new BarBatchBuilder('1d', SOURCE)
     builder.add('A', 0, 10n ** 18n - 1n, -(10n ** 18n) + 1n, 1n, 1n, 1n)
-    expect(distinctBars(builder.build()).rows.length).toBe(1)
+    expect(distinctBars(builder.build(), 0).rows.length).toBe(1)
   })
 })

@@ -16,6 +16,8 @@ export class BarColumns {
   length = 0
   series: Int32Array<ArrayBuffer>
   time: Float64Array<ArrayBuffer>
+  /** Since when these values were known, milliseconds UTC; 0 where nobody asked. */
+  recorded: Float64Array<ArrayBuffer>
   values: BigInt64Array<ArrayBuffer>[]
   words: Int32Array<ArrayBuffer>[]
 
@@ -23,6 +25,7 @@ export class BarColumns {
     const size = Math.max(16, capacity)
     this.series = new Int32Array(size)
     this.time = new Float64Array(size)
+    this.recorded = new Float64Array(size)
     this.values = Array.from({ length: VALUE_COLUMNS }, () => new BigInt64Array(size))
     this.words = this.values.map((column) => new Int32Array(column.buffer))
   }
@@ -38,6 +41,7 @@ export class BarColumns {
     const at = this.reserve()
     this.series[at] = series
     this.time[at] = other.time[row]!
+    this.recorded[at] = other.recorded[row]!
     for (let column = 0; column < VALUE_COLUMNS; column++) {
       const from = other.words[column]!
       const to = this.words[column]!
@@ -54,6 +58,9 @@ export class BarColumns {
     const time = new Float64Array(size)
     time.set(this.time)
     this.time = time
+    const recorded = new Float64Array(size)
+    recorded.set(this.recorded)
+    this.recorded = recorded
     this.values = this.values.map((column) => {
       const next = new BigInt64Array(size)
       next.set(column)

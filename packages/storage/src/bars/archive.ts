@@ -6,11 +6,13 @@ import {
   createBarFileWriter,
 } from '../lake/parquetWriter.ts'
 import { BarColumns, sortColumns } from './BarColumns.ts'
+import { barTable } from './barTables.ts'
 import { type RegisteredFile, registerFiles } from './lakeCatalog.ts'
 import { type StoreContext, chunkSize, chunksOf } from './options.ts'
 import { sumsInPostgres, sumsOf } from './rowSums.ts'
 import { type SeriesRef, findSeries } from './seriesCatalog.ts'
 import { loadSnapshot } from './snapshot.ts'
+import { runs } from './summaries.ts'
 
 export interface ArchiveResult {
   readonly archivedRows: number
@@ -138,13 +140,20 @@ async function copyRange(
     for (const chunk of chunksOf(ofSource, chunkSize(context, interval, from, to))) {
       signal?.throwIfAborted()
       const ids = chunk.map((entry) => entry.id)
-      const { hot } = await loadSnapshot(tx, { interval, seriesIds: ids, from, to, rows: 'visible' })
+      const { hot } = await loadSnapshot(tx, {
+        interval,
+        seriesIds: ids,
+        from,
+        to,
+        rows: 'hot',
+        columns: 'all',
+      })
       const rows = sortColumns(hot, ids.length)
       await output.add(rows, first)
       first += chunk.length
     }
     const written = await output.finish()
-    await verifyCount(tx, written, ofSource, from, to)
+    await verifyCount(tx, interval, written, ofSource, from, to)
     for (const file of written) {
       await verify(context, tx, file, ofSource, { interval, from, to })
       files.push({
@@ -188,14 +197,20 @@ export function createFileSeries(
   return {
     async add(rows, firstSeries) {
       for (let row = 0; row < rows.length; row++) rows.series[row]! += firstSeries
-      let start = 0
-      while (start < rows.length) {
-        const end = Math.min(rows.length, start + maxFileRows - writer.rows)
-        writer.add(rows, start, end)
-        start = end
-        if (writer.rows >= maxFileRows) {
+      for (const { start, end } of runs(rows.series, rows.length)) {
+        // A series is cut only where it alone is more than a file: files of a period then share no symbol.
+        if (writer.rows > 0 && writer.rows + end - start > maxFileRows) {
           await close()
           writer = open()
+        }
+        for (let from = start; from < end;) {
+          const to = Math.min(end, from + maxFileRows - writer.rows)
+          writer.add(rows, from, to)
+          from = to
+          if (writer.rows >= maxFileRows) {
+            await close()
+            writer = open()
+          }
         }
       }
     },
@@ -225,9 +240,10 @@ async function verify(
         to: chunk.map((entry) => entry.timeMax + 1),
       },
       rows,
+      'all',
     )
     const ranges = chunk.map((entry) => ({ ...entry, seriesId: series[entry.series]!.id }))
-    const expected = await sumsInPostgres(tx, ranges)
+    const expected = await sumsInPostgres(tx, interval, ranges)
     const found = sumsOf(
       rows,
       ranges.map((range) => range.seriesId),
@@ -240,13 +256,14 @@ async function verify(
 /** No row of the range may be missing from the files altogether. */
 async function verifyCount(
   tx: SqlTx,
+  interval: Interval,
   files: readonly WrittenFile[],
   series: readonly SeriesRef[],
   from: number,
   to: number,
 ): Promise<void> {
   const { rows } = await tx.query<{ count: number }>(
-    'SELECT count(*)::int AS count FROM bars WHERE series_id = ANY($1::int[]) AND ts >= $2 AND ts < $3',
+    `SELECT count(*)::int AS count FROM ${barTable(interval).name} WHERE series_id = ANY($1::int[]) AND ts >= $2 AND ts < $3`,
     [series.map((entry) => entry.id), new Date(from), new Date(to)],
   )
   const found = files.reduce((sum, file) => sum + file.content.rows, 0)

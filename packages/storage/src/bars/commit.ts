@@ -1,27 +1,32 @@
-import { type SqlTx, formatScaled, publish } from '@varve/core'
+import { type Interval, type SqlTx, formatScaled, publish } from '@varve/core'
 import type { LoadCounts } from '../BarStore.ts'
 import { encodeBarCopy } from '../hot/copyEncoder.ts'
 import { isPartitionMissing } from '../hot/partitions.ts'
-import { VALUE_COLUMNS } from './BarColumns.ts'
+import { type BarColumns, VALUE_COLUMNS } from './BarColumns.ts'
+import { barTable } from './barTables.ts'
 import { registerFiles } from './lakeCatalog.ts'
 import type { StoreContext } from './options.ts'
 import { type StagedRows, staleError } from './stage.ts'
 
 /** Takes what `encodeBarCopy` makes. */
-export const BAR_COPY = 'COPY bars (series_id, ts, open, high, low, close, volume) FROM STDIN (FORMAT binary)'
-const BAR_ROWS = `unnest($1::int[], $2::timestamptz[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[])
-  AS n(series_id, ts, open, high, low, close, volume)`
+export function barCopy(interval: Interval): string {
+  return `COPY ${barTable(interval).name} (series_id, ts, recorded_at, open, high, low, close, volume) FROM STDIN (FORMAT binary)`
+}
+
+const BAR_ROWS = `unnest($1::int[], $2::timestamptz[], $3::timestamptz[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[], $8::numeric[])
+  AS n(series_id, ts, recorded_at, open, high, low, close, volume)`
 
 /** Writes what was staged. See `BarStore.commit`. */
 export async function commitBars(context: StoreContext, tx: SqlTx, staged: StagedRows): Promise<LoadCounts> {
   const started = context.clock.monotonicMs()
   await lockAndCheck(tx, staged)
   await touchSeries(tx, staged)
-  const { rows, seriesIds, hotNew, hotChanged, lateChanged, lateAdded, file } = staged
+  const { rows, seriesIds, hotNew, hotChanged, lateChanged, lateAdded, file, versions } = staged
+  const table = barTable(staged.interval).name
   if (hotNew.length > 0) {
     try {
       await tx.copyIn(
-        BAR_COPY,
+        barCopy(staged.interval),
         encodeBarCopy(rows, { seriesIds, rows: hotNew, chunkBytes: context.copyChunkBytes }),
       )
     } catch (error) {
@@ -32,9 +37,9 @@ export async function commitBars(context: StoreContext, tx: SqlTx, staged: Stage
   }
   for (const part of parts(hotChanged, context.batchSize)) {
     await tx.query(
-      `UPDATE bars b SET open = n.open, high = n.high, low = n.low, close = n.close, volume = n.volume
-       FROM ${BAR_ROWS} WHERE b.series_id = n.series_id AND b.ts = n.ts AND b.ts >= $8 AND b.ts <= $9`,
-      [...columnsOf(staged, part), ...timeBounds(staged, part)],
+      `UPDATE ${table} b SET recorded_at = n.recorded_at, open = n.open, high = n.high, low = n.low, close = n.close, volume = n.volume
+       FROM ${BAR_ROWS} WHERE b.series_id = n.series_id AND b.ts = n.ts AND b.ts >= $9 AND b.ts <= $10`,
+      [...columnsOf(rows, part, seriesIds), ...timeBounds(staged, part)],
     )
   }
   for (const [late, added] of [
@@ -44,16 +49,31 @@ export async function commitBars(context: StoreContext, tx: SqlTx, staged: Stage
     for (const part of parts(late, context.batchSize)) {
       // A row no file holds yet stays one of those, however often it is corrected.
       await tx.query(
-        `INSERT INTO bars_late (series_id, ts, open, high, low, close, volume, added)
-         SELECT n.*, $8::boolean FROM ${BAR_ROWS} ORDER BY n.series_id, n.ts
-         ON CONFLICT (series_id, ts) DO UPDATE SET open = excluded.open, high = excluded.high, low = excluded.low,
+        `INSERT INTO bars_late (series_id, ts, recorded_at, open, high, low, close, volume, added)
+         SELECT n.*, $9::boolean FROM ${BAR_ROWS} ORDER BY n.series_id, n.ts
+         ON CONFLICT (series_id, ts) DO UPDATE SET recorded_at = excluded.recorded_at, open = excluded.open, high = excluded.high, low = excluded.low,
            close = excluded.close, volume = excluded.volume`,
-        [...columnsOf(staged, part), added],
+        [...columnsOf(rows, part, seriesIds), added],
       )
     }
   }
+  for (const part of parts(everyRow(versions), context.batchSize)) {
+    // What only confirms the version before it is no version.
+    await tx.query(
+      `INSERT INTO bar_versions AS v (series_id, ts, recorded_at, open, high, low, close, volume)
+       SELECT n.* FROM ${BAR_ROWS} LEFT JOIN LATERAL (
+         SELECT p.open, p.high, p.low, p.close, p.volume FROM bar_versions p
+         WHERE p.series_id = n.series_id AND p.ts = n.ts AND p.recorded_at <= n.recorded_at
+         ORDER BY p.recorded_at DESC LIMIT 1) p ON true
+       WHERE (p.open, p.high, p.low, p.close, p.volume) IS DISTINCT FROM (n.open, n.high, n.low, n.close, n.volume)
+       ORDER BY n.series_id, n.ts
+       ON CONFLICT (series_id, ts, recorded_at) DO UPDATE SET open = excluded.open, high = excluded.high,
+         low = excluded.low, close = excluded.close, volume = excluded.volume`,
+      columnsOf(versions, part, seriesIds),
+    )
+  }
   if (file !== undefined) await registerFiles(context, tx, staged.interval, staged.sourceId, [file])
-  const { inserted, updated, unchanged, coldRows, hotRows } = staged
+  const { inserted, updated, unchanged, coldRows, hotRows, versionRows } = staged
   publish('load', () => ({
     interval: staged.interval,
     inserted,
@@ -61,7 +81,7 @@ export async function commitBars(context: StoreContext, tx: SqlTx, staged: Stage
     unchanged,
     durationMs: context.clock.monotonicMs() - started,
   }))
-  return { inserted, updated, unchanged, coldRows, hotRows }
+  return { inserted, updated, unchanged, coldRows, hotRows, versionRows }
 }
 
 /** Locks in one order everywhere: watermark, series by id, then rows. */
@@ -91,6 +111,8 @@ async function touchSeries(tx: SqlTx, staged: StagedRows): Promise<void> {
   for (const list of [staged.hotNew, staged.hotChanged, staged.lateChanged, staged.lateAdded]) {
     for (const row of list) touched.add(staged.seriesIds[staged.rows.series[row]!]!)
   }
+  for (let row = 0; row < staged.versions.length; row++)
+    touched.add(staged.seriesIds[staged.versions.series[row]!]!)
   for (const id of staged.file?.seriesIds ?? []) touched.add(id)
   const reopened = new Map<number, Date>()
   staged.reopenFrom.forEach((from, series) => {
@@ -110,12 +132,16 @@ function* parts(rows: Int32Array, size: number): Generator<Int32Array> {
   for (let start = 0; start < rows.length; start += size) yield rows.subarray(start, start + size)
 }
 
-function columnsOf(staged: StagedRows, part: Int32Array): unknown[] {
-  const { rows, seriesIds } = staged
+function everyRow(rows: BarColumns): Int32Array {
+  return Int32Array.from({ length: rows.length }, (_, row) => row)
+}
+
+function columnsOf(rows: BarColumns, part: Int32Array, seriesIds: readonly number[]): unknown[] {
   const list = [...part]
   return [
     list.map((row) => seriesIds[rows.series[row]!]),
     list.map((row) => new Date(rows.time[row]!)),
+    list.map((row) => new Date(rows.recorded[row]!)),
     ...Array.from({ length: VALUE_COLUMNS }, (_, column) =>
       list.map((row) => formatScaled(rows.values[column]![row]!)),
     ),

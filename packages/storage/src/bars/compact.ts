@@ -1,7 +1,21 @@
-import { type BarSource, type Interval, type SqlTx, VarveError, isVarveError } from '@varve/core'
+import { type Interval, type SqlTx, VarveError, isVarveError } from '@varve/core'
 import type { CompactOptions, CompactResult } from '../BarStore.ts'
-import { createFileSeries, lockWatermark } from './archive.ts'
+import {
+  type FileSeriesOutput,
+  type WrittenFile,
+  createFileSeries,
+  loadWatermark,
+  lockWatermark,
+} from './archive.ts'
 import { BarColumns, VALUE_COLUMNS } from './BarColumns.ts'
+import {
+  type CompactFile,
+  type CompactGroup,
+  compactGroups,
+  isWorthwhile,
+  loadCompactState,
+  periodOf,
+} from './compactGroups.ts'
 import { type RegisteredFile, registerFiles } from './lakeCatalog.ts'
 import { type StoreContext, chunkSize, chunksOf } from './options.ts'
 import { readSeries } from './readSeries.ts'
@@ -23,52 +37,49 @@ export async function compactBars(
   interval: Interval,
   options: CompactOptions,
 ): Promise<CompactResult> {
-  const series = await findSeries(context.sql, { interval })
+  const watermark = await loadWatermark(context.sql, interval)
+  if (watermark === undefined) return NOTHING
+  const { rows: sources } = await context.sql.query<{ id: number }>(
+    'SELECT DISTINCT source_id AS id FROM series WHERE interval = $1 ORDER BY 1',
+    [interval],
+  )
   let total = NOTHING
-  for (const sourceId of new Set(series.map((entry) => entry.sourceId))) {
-    const ofSource = series.filter((entry) => entry.sourceId === sourceId)
-    if (options.force !== true && !(await worthwhile(context, interval, sourceId))) continue
-    const result = await compactSource(context, interval, ofSource[0]!.source, ofSource, options.signal)
-    total = {
-      filesBefore: total.filesBefore + result.filesBefore,
-      filesAfter: total.filesAfter + result.filesAfter,
-      rows: total.rows + result.rows,
-      bytes: total.bytes + result.bytes,
-      lateFolded: total.lateFolded + result.lateFolded,
-      expiredDropped: total.expiredDropped + result.expiredDropped,
+  for (const { id: sourceId } of sources) {
+    const { files, late } = await loadCompactState(context.sql, interval, sourceId)
+    for (const area of compactGroups(files, late, watermark)) {
+      if (options.force !== true && !isWorthwhile(context, area, watermark)) continue
+      const result = await compactArea(context, { interval, sourceId, area }, options.signal)
+      total = {
+        filesBefore: total.filesBefore + result.filesBefore,
+        filesAfter: total.filesAfter + result.filesAfter,
+        rows: total.rows + result.rows,
+        bytes: total.bytes + result.bytes,
+        lateFolded: total.lateFolded + result.lateFolded,
+        expiredDropped: total.expiredDropped + result.expiredDropped,
+      }
     }
   }
   return total
 }
 
-/** Whether there are late rows, more files than needed, or a good share of expired rows. */
-async function worthwhile(context: StoreContext, interval: Interval, sourceId: number): Promise<boolean> {
-  const { rows } = await context.sql.query<{ files: number; rows: number; late: boolean; expired: number }>(
-    `SELECT (SELECT count(*)::int FROM lake_files f WHERE f.interval = $1 AND f.source_id = $2 AND f.removed_at IS NULL) AS files,
-       (SELECT coalesce(sum(f.rows), 0)::float8 FROM lake_files f
-        WHERE f.interval = $1 AND f.source_id = $2 AND f.removed_at IS NULL) AS rows,
-       EXISTS (SELECT FROM bars_late l JOIN series s ON s.id = l.series_id WHERE s.interval = $1 AND s.source_id = $2) AS late,
-       (SELECT coalesce(sum(CASE WHEN e.time_max < s.cold_from THEN e.rows
-           ELSE e.rows * extract(epoch FROM s.cold_from - e.time_min) / extract(epoch FROM e.time_max - e.time_min) END), 0)::float8
-        FROM lake_file_series e JOIN lake_files f ON f.id = e.file_id JOIN series s ON s.id = e.series_id
-        WHERE f.interval = $1 AND f.source_id = $2 AND f.removed_at IS NULL AND e.time_min < s.cold_from) AS expired`,
-    [interval, sourceId],
-  )
-  const state = rows[0]!
-  if (state.files === 0 && !state.late) return false
-  const fewest = Math.ceil(state.rows / context.maxFileRows)
-  return (
-    state.late ||
-    state.files > fewest + context.compactSpareFiles ||
-    state.expired > state.rows * context.compactExpiredShare
-  )
+/** Where there is something to do: times and symbols of a group as it was when the work was listed. */
+interface Task {
+  readonly interval: Interval
+  readonly sourceId: number
+  readonly area: CompactGroup
 }
 
-async function compactSource(
+/** A group of files to be rewritten, and the series that can have rows in it. */
+interface Unit {
+  readonly interval: Interval
+  readonly watermark: number
+  readonly group: CompactGroup
+  readonly series: readonly SeriesRef[]
+}
+
+async function compactArea(
   context: StoreContext,
-  interval: Interval,
-  source: BarSource,
-  series: readonly SeriesRef[],
+  task: Task,
   signal: AbortSignal | undefined,
 ): Promise<CompactResult> {
   for (let attempt = 1; ; attempt++) {
@@ -76,25 +87,43 @@ async function compactSource(
       if (attempt >= context.archiveAttempts) {
         // Loads kept getting in between: hold them off for this try.
         return await context.sql.tx(async (tx) => {
-          await lockWatermark(tx, interval)
-          return swap(
-            context,
-            tx,
-            interval,
-            series[0]!.sourceId,
-            await merge(context, tx, interval, source, series, signal),
-          )
+          await lockWatermark(tx, task.interval)
+          const unit = await currentUnit(tx, task)
+          return unit === undefined
+            ? NOTHING
+            : swap(context, tx, unit, await merge(context, tx, unit, signal))
         })
       }
-      const merged = await merge(context, context.sql, interval, source, series, signal)
+      const unit = await currentUnit(context.sql, task)
+      if (unit === undefined) return NOTHING
+      const merged = await merge(context, context.sql, unit, signal)
       return await context.sql.tx(async (tx) => {
-        await lockWatermark(tx, interval)
-        return swap(context, tx, interval, series[0]!.sourceId, merged)
+        await lockWatermark(tx, task.interval)
+        return swap(context, tx, unit, merged)
       })
     } catch (error) {
       if (!isVarveError(error, 'LAKE_COMPACT_CONFLICT') || attempt >= context.archiveAttempts) throw error
     }
   }
+}
+
+/** The group that now begins where the task's did: loads may have tied more files to it. */
+async function currentUnit(tx: SqlTx, { interval, sourceId, area }: Task): Promise<Unit | undefined> {
+  const watermark = (await loadWatermark(tx, interval))!
+  const { files, late } = await loadCompactState(tx, interval, sourceId)
+  const group = compactGroups(files, late, watermark).find(
+    (entry) =>
+      entry.from < area.to &&
+      entry.to > area.from &&
+      entry.symbolMin <= area.symbolMax &&
+      entry.symbolMax >= area.symbolMin,
+  )
+  if (group === undefined) return undefined
+  const series = (await findSeries(tx, { interval })).filter(
+    (entry) =>
+      entry.sourceId === sourceId && entry.symbol >= group.symbolMin && entry.symbol <= group.symbolMax,
+  )
+  return { interval, watermark, group, series }
 }
 
 interface LateRow {
@@ -116,25 +145,25 @@ interface Merged {
 async function merge(
   context: StoreContext,
   tx: SqlTx,
-  interval: Interval,
-  source: BarSource,
-  series: readonly SeriesRef[],
+  unit: Unit,
   signal: AbortSignal | undefined,
 ): Promise<Merged> {
-  const inputs = await liveFiles(tx, interval, series[0]!.sourceId)
-  const output = createFileSeries(context, interval, source, series)
+  const { interval, group, series, watermark } = unit
+  const inputs = group.files
+  const output = createPeriodOutput(context, interval, series, watermark)
   const late: LateRow[] = []
   const bounds = new Map<number, number>()
   let expiredDropped = 0
   let first = 0
-  for (const chunk of chunksOf(series, chunkSize(context, interval))) {
+  for (const chunk of chunksOf(series, chunkSize(context, interval, group.from, group.to))) {
     signal?.throwIfAborted()
     const ids = chunk.map((entry) => entry.id)
     const selection = { interval, ids, symbols: chunk.map((entry) => entry.symbol) }
     const { rows, snapshot } = await readSeries(context, tx, selection, {
-      from: -Infinity,
-      to: Infinity,
+      from: group.from,
+      to: group.to,
       rows: 'lake',
+      columns: 'all',
     })
     if (!sameFiles(snapshot, inputs)) throw conflict('lake files changed')
     for (let row = 0; row < snapshot.late.length; row++) {
@@ -148,10 +177,10 @@ async function merge(
         expiredDropped++
         bounds.set(ids[position]!, coldFrom)
       } else {
-        kept.addFrom(rows, row)
+        kept.addFrom(rows, row, position + first)
       }
     }
-    await output.add(kept, first)
+    await output.add(kept)
     first += chunk.length
   }
   const files = (await output.finish()).map((file) => ({
@@ -161,24 +190,57 @@ async function merge(
   return { inputs, files, late, bounds, expiredDropped }
 }
 
-/** Puts the merged files in the place of those they were made from. The watermark is locked. */
-async function swap(
+/** Writes rows into files of one period each. */
+function createPeriodOutput(
   context: StoreContext,
-  tx: SqlTx,
   interval: Interval,
-  sourceId: number,
-  merged: Merged,
-): Promise<CompactResult> {
+  series: readonly SeriesRef[],
+  watermark: number,
+) {
+  const outputs = new Map<number, FileSeriesOutput>()
+  return {
+    async add(rows: BarColumns): Promise<void> {
+      const parts = new Map<number, BarColumns>()
+      let period = { from: Infinity, to: -Infinity }
+      for (let row = 0; row < rows.length; row++) {
+        const time = rows.time[row]!
+        if (time < period.from || time >= period.to) period = periodOf(time, watermark)
+        let part = parts.get(period.from)
+        if (part === undefined) {
+          part = new BarColumns()
+          parts.set(period.from, part)
+        }
+        part.addFrom(rows, row)
+      }
+      for (const [from, part] of parts) {
+        let output = outputs.get(from)
+        if (output === undefined) {
+          output = createFileSeries(context, interval, series[0]!.source, series)
+          outputs.set(from, output)
+        }
+        await output.add(part, 0)
+      }
+    },
+    async finish(): Promise<WrittenFile[]> {
+      const written: WrittenFile[] = []
+      for (const output of outputs.values()) written.push(...(await output.finish()))
+      return written
+    },
+  }
+}
+
+/** Puts the merged files in the place of those they were made from. The watermark is locked. */
+async function swap(context: StoreContext, tx: SqlTx, unit: Unit, merged: Merged): Promise<CompactResult> {
   const { inputs, files, late, bounds, expiredDropped } = merged
   const produced = new Set(files.map((file) => file.path))
   const present = new Set(inputs.map((file) => file.path))
   const replaced = inputs.filter((file) => !produced.has(file.path))
-  await checkStillTrue(tx, interval, sourceId, inputs, bounds)
+  await checkStillTrue(tx, unit, inputs, bounds)
   await registerFiles(
     context,
     tx,
-    interval,
-    sourceId,
+    unit.interval,
+    unit.series[0]!.sourceId,
     files.filter((file) => !present.has(file.path)),
   )
   await tx.query('UPDATE lake_files SET removed_at = $2 WHERE id = ANY($1::bigint[])', [
@@ -186,6 +248,10 @@ async function swap(
     new Date(context.clock.now()),
   ])
   for (const part of chunksOf(late, context.batchSize)) await foldLate(tx, part)
+  await tx.query(
+    'DELETE FROM bar_versions v USING series s WHERE s.id = ANY($1::int[]) AND v.series_id = s.id AND v.ts < s.cold_from',
+    [[...bounds.keys()]],
+  )
   const touched = [...new Set([...bounds.keys(), ...late.map((entry) => entry.seriesId)])].sort(
     (a, b) => a - b,
   )
@@ -202,15 +268,21 @@ async function swap(
   }
 }
 
-interface InputFile {
-  readonly id: number
-  readonly path: string
-}
+type InputFile = Pick<CompactFile, 'id' | 'path'>
 
-async function liveFiles(tx: SqlTx, interval: Interval, sourceId: number): Promise<InputFile[]> {
+/** Live files that share time and symbols with the group. */
+async function liveFiles(tx: SqlTx, { interval, series, group }: Unit): Promise<InputFile[]> {
   const { rows } = await tx.query<{ id: bigint; path: string }>(
-    'SELECT id, path FROM lake_files WHERE interval = $1 AND source_id = $2 AND removed_at IS NULL ORDER BY id',
-    [interval, sourceId],
+    `SELECT id, path FROM lake_files WHERE interval = $1 AND source_id = $2 AND removed_at IS NULL
+       AND time_min < $4 AND time_max >= $3 AND symbol_min <= $6 AND symbol_max >= $5 ORDER BY id`,
+    [
+      interval,
+      series[0]!.sourceId,
+      new Date(group.from),
+      new Date(group.to),
+      group.symbolMin,
+      group.symbolMax,
+    ],
   )
   return rows.map((row) => ({ id: Number(row.id), path: row.path }))
 }
@@ -227,12 +299,11 @@ function sameFiles(snapshot: Snapshot, inputs: readonly InputFile[]): boolean {
  */
 async function checkStillTrue(
   tx: SqlTx,
-  interval: Interval,
-  sourceId: number,
+  unit: Unit,
   inputs: readonly InputFile[],
   bounds: ReadonlyMap<number, number>,
 ): Promise<void> {
-  const live = new Set((await liveFiles(tx, interval, sourceId)).map((file) => file.id))
+  const live = new Set((await liveFiles(tx, unit)).map((file) => file.id))
   if (live.size !== inputs.length || !inputs.every((file) => live.has(file.id)))
     throw conflict('lake files changed')
   const { rows: lowered } = await tx.query(
@@ -256,12 +327,12 @@ async function foldLate(
     part.map((entry) => entry.from.values[column]![entry.row]!),
   )
   await tx.query(
-    `DELETE FROM bars_late l USING unnest($1::int[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
-       AS n(series_id, ts, open, high, low, close, volume)
-     WHERE (l.series_id, l.ts) = (n.series_id, n.ts)
+    `DELETE FROM bars_late l USING unnest($1::int[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::timestamptz[])
+       AS n(series_id, ts, open, high, low, close, volume, recorded_at)
+     WHERE (l.series_id, l.ts, l.recorded_at) = (n.series_id, n.ts, n.recorded_at)
        AND (l.open * 1000000, l.high * 1000000, l.low * 1000000, l.close * 1000000, l.volume * 1000000)
          = (n.open::numeric, n.high::numeric, n.low::numeric, n.close::numeric, n.volume::numeric)`,
-    [...keys, ...scaled],
+    [...keys, ...scaled, part.map((entry) => new Date(entry.from.recorded[entry.row]!))],
   )
   await tx.query(
     `UPDATE bars_late l SET added = false FROM unnest($1::int[], $2::timestamptz[]) AS n(series_id, ts)

@@ -18,9 +18,10 @@ export interface DistinctBars {
  * Sorts a batch by symbol and time and keeps one row per key: repeated rows collapse, of contradicting rows the
  * last one wins.
  *
+ * @param recordedAt - since when the values are known, milliseconds UTC
  * @throws `BAR_INVALID` for a time that is no whole millisecond of 1800 to 2199, or a value beyond NUMERIC(18,6)
  */
-export function distinctBars(batch: BarBatch): DistinctBars {
+export function distinctBars(batch: BarBatch, recordedAt: number): DistinctBars {
   const { length } = batch
   const used = new Uint8Array(batch.symbols.length)
   for (let row = 0; row < length; row++) used[batch.symbolIndex[row]!] = 1
@@ -34,6 +35,7 @@ export function distinctBars(batch: BarBatch): DistinctBars {
   input.series = new Int32Array(length)
   for (let row = 0; row < length; row++) input.series[row] = rank[batch.symbolIndex[row]!]!
   input.time = batch.time.length === length ? float64(batch.time) : float64(batch.time.subarray(0, length))
+  input.recorded = new Float64Array(length).fill(recordedAt)
   input.values = [batch.open, batch.high, batch.low, batch.close, batch.volume].map(int64)
   input.words = input.values.map(
     (column) => new Int32Array(column.buffer, column.byteOffset, column.length * 2),

@@ -1,13 +1,13 @@
 import { type BarBatch, type BarSource, type Interval, VarveError } from '@varve/core'
-import type { BarQuery } from '../BarStore.ts'
+import type { BarQuery, BarReadBatch } from '../BarStore.ts'
 import type { BarColumns } from './BarColumns.ts'
 import { clampTime } from './instants.ts'
 import { type StoreContext, chunkSize, chunksOf } from './options.ts'
-import { type SeriesRows, readSeries } from './readSeries.ts'
+import { type ReadRange, type SeriesRows, readSeries } from './readSeries.ts'
 import { type SeriesRef, findSeries, preferredSeries } from './seriesCatalog.ts'
 
 /** The federated read. See `BarStore.read`. */
-export async function* readBars(context: StoreContext, query: BarQuery): AsyncGenerator<BarBatch> {
+export async function* readBars(context: StoreContext, query: BarQuery): AsyncGenerator<BarReadBatch> {
   const from = clampTime(query.from)
   const to = clampTime(query.to)
   if (from >= to || query.symbols?.length === 0) return
@@ -16,9 +16,20 @@ export async function* readBars(context: StoreContext, query: BarQuery): AsyncGe
     from,
     to,
     includeLate: query.includeLate,
+    rows: query.tiers === 'hot' ? 'hot' : query.tiers === 'cold' ? 'cold' : 'visible',
+    knownAt: query.knownAt === undefined ? undefined : clampTime(query.knownAt),
+    onLakeFailure: query.onLakeFailure,
     signal: query.signal,
   })) {
-    if (rows.rows.length > 0) yield toBatch(query.interval, part, rows.rows)
+    const { lakeFailure } = rows
+    if (rows.rows.length === 0 && lakeFailure === undefined) continue
+    const batch = toBatch(query.interval, part, rows.rows)
+    yield lakeFailure === undefined
+      ? batch
+      : {
+          ...batch,
+          partial: { missing: 'cold', symbols: part.map((entry) => entry.symbol), cause: lakeFailure },
+        }
   }
 }
 
@@ -28,15 +39,12 @@ export async function selectSeries(
   query: Pick<BarQuery, 'interval' | 'symbols' | 'source' | 'asSeries'>,
 ): Promise<SeriesRef[]> {
   const found = await findSeries(context.sql, query)
-  return query.asSeries === 'all' ? found : preferredSeries(context.sql, found)
+  return query.asSeries === 'all' ? found : preferredSeries(context.sql, query.interval, found)
 }
 
-export interface PartRange {
-  readonly from: number
-  readonly to: number
-  readonly includeLate?: boolean
-  readonly values?: boolean
-  readonly rows?: 'visible' | 'stored' | 'lake'
+export interface PartRange extends Omit<ReadRange, 'rows'> {
+  /** @defaultValue 'visible' */
+  readonly rows?: ReadRange['rows']
   readonly signal?: AbortSignal
 }
 
@@ -71,7 +79,7 @@ function bySource(series: readonly SeriesRef[]): SeriesRef[][] {
   return [...groups.values()]
 }
 
-function toBatch(interval: Interval, part: readonly SeriesRef[], rows: BarColumns): BarBatch {
+export function toBatch(interval: Interval, part: readonly SeriesRef[], rows: BarColumns): BarBatch {
   const source: BarSource | undefined = part[0]?.source
   if (source === undefined) throw new VarveError('a part without series', { code: 'STORAGE_CORRUPT' })
   const { length } = rows

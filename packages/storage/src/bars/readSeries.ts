@@ -1,4 +1,4 @@
-import { type Interval, type SqlTx, isVarveError } from '@varve/core'
+import { type Interval, type SqlTx, type VarveError, isVarveError } from '@varve/core'
 import type { RowFilter } from '../lake/parquetReader.ts'
 import { BarColumns, orderOf, sortColumns } from './BarColumns.ts'
 import { MAX_TIME } from './instants.ts'
@@ -12,15 +12,19 @@ export interface SeriesSelection {
   readonly symbols: readonly string[]
 }
 
-export interface ReadRange extends Pick<SnapshotQuery, 'from' | 'to' | 'rows' | 'values'> {
+export interface ReadRange extends Pick<SnapshotQuery, 'from' | 'to' | 'rows' | 'columns' | 'knownAt'> {
   /** @defaultValue true */
   readonly includeLate?: boolean
+  /** `partial` answers with what Postgres holds when the lake cannot be read. @defaultValue 'error' */
+  readonly onLakeFailure?: 'error' | 'partial'
 }
 
 /** Rows of some series, sorted by series and time, each key once, with the picture they were taken from. */
 export interface SeriesRows {
   readonly rows: BarColumns
   readonly snapshot: Snapshot
+  /** Why rows of the lake are missing, where that was allowed. */
+  readonly lakeFailure?: VarveError
 }
 
 /** Times a read starts over because compaction replaced a file under it and a sweep removed it. */
@@ -41,20 +45,49 @@ export async function readSeries(
     })
     try {
       const lake = await readLakeRows(context, selection, snapshot, range)
-      const cold = range.includeLate === false ? lake : overlay(lake, snapshot.late, selection.ids.length)
-      return {
-        rows: appendHot(cold, sortColumns(snapshot.hot, selection.ids.length), selection.ids.length),
-        snapshot,
-      }
+      return { rows: combine(lake, snapshot, selection.ids.length, range), snapshot }
     } catch (error) {
-      if (
-        !isVarveError(error, 'LAKE_UNREADABLE') ||
-        attempt >= RESTARTS ||
-        (await allLive(tx, snapshot.files))
-      )
-        throw error
+      if (!isVarveError(error) || !LAKE_FAILURES.has(error.code)) throw error
+      if (attempt < RESTARTS && !(await allLive(tx, snapshot.files))) continue
+      if (range.onLakeFailure !== 'partial') throw error
+      // Corrections without the rows around them would look like an answer; only whole hot rows are given.
+      const hot = { ...snapshot, late: new BarColumns() }
+      return {
+        rows: combine(new BarColumns(), hot, selection.ids.length, range),
+        snapshot,
+        lakeFailure: error,
+      }
     }
   }
+}
+
+const LAKE_FAILURES: ReadonlySet<string> = new Set([
+  'LAKE_UNREADABLE',
+  'LAKE_UNREACHABLE',
+  'LAKE_ACCESS_DENIED',
+])
+
+function combine(lake: BarColumns, snapshot: Snapshot, seriesCount: number, range: ReadRange): BarColumns {
+  const cold = range.includeLate === false ? lake : overlay(lake, snapshot.late, seriesCount)
+  const rows = appendHot(cold, sortColumns(snapshot.hot, seriesCount), seriesCount)
+  return range.knownAt === undefined
+    ? rows
+    : asKnown(rows, sortColumns(snapshot.versions, seriesCount), range.knownAt)
+}
+
+/** Rows as they were known at an instant: those recorded later give way to the version then in force, if any. */
+function asKnown(rows: BarColumns, versions: BarColumns, knownAt: number): BarColumns {
+  const known = new BarColumns(rows.length)
+  let at = 0
+  for (let row = 0; row < rows.length; row++) {
+    if (rows.recorded[row]! <= knownAt) {
+      known.addFrom(rows, row)
+      continue
+    }
+    while (at < versions.length && compareKeys(versions, at, rows, row) < 0) at++
+    if (at < versions.length && compareKeys(versions, at, rows, row) === 0) known.addFrom(versions, at)
+  }
+  return known
 }
 
 /** Whether the catalog still lists every file; if not, the snapshot is outdated rather than the lake damaged. */
@@ -81,13 +114,16 @@ async function readLakeRows(
   for (let index = 0; index < count; index++) {
     const state = snapshot.states[index]
     series[index] = index
-    const coldFrom = range.rows === 'visible' ? (state?.coldFrom ?? -Infinity) : -Infinity
-    const lakeEnd = range.rows === 'lake' ? MAX_TIME : (state?.hotFrom ?? -Infinity)
+    const hidden = range.rows === 'visible' || range.rows === 'cold'
+    const coldFrom = hidden ? (state?.coldFrom ?? -Infinity) : -Infinity
+    const wholeLake = range.rows === 'lake' || range.rows === 'cold'
+    const lakeEnd = wholeLake ? MAX_TIME : (state?.hotFrom ?? -Infinity)
     from[index] = Math.max(range.from, coldFrom)
     to[index] = Math.min(range.to, lakeEnd)
   }
   const filter: RowFilter = { symbols: selection.symbols, series, from, to }
-  for (const file of snapshot.files) await context.reader.read(file, filter, target, range.values === false)
+  const columns = range.knownAt === undefined ? range.columns : 'all'
+  for (const file of snapshot.files) await context.reader.read(file, filter, target, columns)
   return sortColumns(target, count)
 }
 

@@ -1,10 +1,11 @@
 import type { Interval, SqlTx } from '@varve/core'
 import type { BarRetentionPolicy } from '../BarStore.ts'
 import { encodeBarCopy } from '../hot/copyEncoder.ts'
-import { ensurePartitions, isPartitionMissing, monthsOf } from '../hot/partitions.ts'
+import { ensurePartitions, isPartitionMissing, spansOf } from '../hot/partitions.ts'
 import { loadWatermark, lockWatermark } from './archive.ts'
 import type { BarColumns } from './BarColumns.ts'
-import { BAR_COPY } from './commit.ts'
+import { barTable } from './barTables.ts'
+import { barCopy } from './commit.ts'
 import { MIN_TIME, clampTime } from './instants.ts'
 import { type StoreContext, chunkSize, chunksOf } from './options.ts'
 import { readSeries } from './readSeries.ts'
@@ -82,14 +83,15 @@ async function restoreChunk(
     signal?.throwIfAborted()
     const last = attempt >= archiveAttempts
     const found = await readRestorable(context, sql, interval, left)
-    await ensurePartitions(sql, monthsOf(found.rows.time, found.picked))
+    const table = barTable(interval)
+    await ensurePartitions(sql, table, spansOf(table, found.rows.time, found.picked))
     try {
       const done = await sql.tx(async (tx) => {
-        if (!last) return lower(context, tx, found)
+        if (!last) return lower(context, tx, interval, found)
         await lockWatermark(tx, interval)
         const ids = left.map((series) => series.id).sort((a, b) => a - b)
         await tx.query('SELECT FROM series WHERE id = ANY($1::int[]) ORDER BY id FOR NO KEY UPDATE', [ids])
-        return lower(context, tx, await readRestorable(context, tx, interval, left))
+        return lower(context, tx, interval, await readRestorable(context, tx, interval, left))
       })
       restored += done.rows
       left = left.filter((series) => done.stale.has(series.id))
@@ -110,7 +112,11 @@ async function readRestorable(
 ): Promise<Restorable> {
   const ids = series.map((entry) => entry.id)
   const selection = { interval, ids, symbols: series.map((entry) => entry.symbol) }
-  const { rows, snapshot } = await readSeries(context, tx, selection, { ...rangeOf(series), rows: 'visible' })
+  const { rows, snapshot } = await readSeries(context, tx, selection, {
+    ...rangeOf(series),
+    rows: 'visible',
+    columns: 'all',
+  })
   const moves = series.map((entry, index): Move => {
     const state = snapshot.states[index]!
     const from = Math.max(entry.wanted, state.coldFrom ?? MIN_TIME)
@@ -130,6 +136,7 @@ async function readRestorable(
 async function lower(
   context: StoreContext,
   tx: SqlTx,
+  interval: Interval,
   { rows, picked, moves }: Restorable,
 ): Promise<{ readonly rows: number; readonly stale: ReadonlySet<number> }> {
   const { rows: found } = await tx.query<{ id: number; revision: bigint; leftover: boolean }>(
@@ -158,12 +165,12 @@ async function lower(
      FROM unnest($1::int[], $2::timestamptz[]) AS n(id, hot_from) WHERE s.id = n.id`,
     [lowering.map((move) => move.id), lowering.map((move) => new Date(move.from))],
   )
-  await deleteLeftover(tx, leftover)
+  await deleteLeftover(tx, interval, leftover)
   const copied = picked.filter((row) => fresh.has(rows.series[row]!))
   if (copied.length > 0) {
     const seriesIds = moves.map((move) => move.id)
     await tx.copyIn(
-      BAR_COPY,
+      barCopy(interval),
       encodeBarCopy(rows, { seriesIds, rows: copied, chunkBytes: context.copyChunkBytes }),
     )
   }
@@ -171,12 +178,12 @@ async function lower(
 }
 
 /** Rows that were still to be deleted when `hot_from` rose over them may be older than the lake's corrections. */
-async function deleteLeftover(tx: SqlTx, moves: readonly Move[]): Promise<void> {
+async function deleteLeftover(tx: SqlTx, interval: Interval, moves: readonly Move[]): Promise<void> {
   if (moves.length === 0) return
   const from = moves.reduce((least, move) => Math.min(least, move.from), Infinity)
   const to = moves.reduce((most, move) => Math.max(most, move.to), -Infinity)
   await tx.query(
-    `DELETE FROM bars b USING unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS n(id, time_min, time_end)
+    `DELETE FROM ${barTable(interval).name} b USING unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS n(id, time_min, time_end)
      WHERE b.series_id = n.id AND b.ts >= n.time_min AND b.ts < n.time_end AND b.ts >= $4 AND b.ts < $5`,
     [
       moves.map((move) => move.id),

@@ -1,8 +1,9 @@
 import { type Interval, publish } from '@varve/core'
 import type { BarRetentionPolicy, RetentionResult } from '../BarStore.ts'
-import { dropAbandonedPartitions } from '../hot/partitions.ts'
+import { dropAbandonedPartitions, ensurePartitions, spanOf } from '../hot/partitions.ts'
 import { archiveBars, loadWatermark } from './archive.ts'
 import type { BarColumns } from './BarColumns.ts'
+import { barTable } from './barTables.ts'
 import { MIN_TIME, clampTime } from './instants.ts'
 import { type StoreContext, chunkSize, chunksOf } from './options.ts'
 import { readSeries } from './readSeries.ts'
@@ -17,6 +18,7 @@ export async function retainBars(
   signal: AbortSignal | undefined,
 ): Promise<RetentionResult> {
   const { interval } = policy
+  await aheadOf(context, policy)
   const archived = await archiveBars(context, interval, clampTime(policy.archiveTo), signal)
   await raiseHotFrom(context, policy)
   const hotDeleted = await deleteBelowHotFrom(context, interval, signal)
@@ -35,6 +37,15 @@ export async function retainBars(
     bytes: result.bytes,
   }))
   return result
+}
+
+/** Loads of the coming days find their partitions ready, so that no load has to make one. */
+async function aheadOf(context: StoreContext, policy: BarRetentionPolicy): Promise<void> {
+  if ((await loadWatermark(context.sql, policy.interval)) === undefined) return
+  const table = barTable(policy.interval)
+  const present = spanOf(table, clampTime(policy.asOf))
+  const wanted = Array.from({ length: context.partitionsAhead + 1 }, (_, ahead) => present + ahead)
+  await ensurePartitions(context.sql, table, wanted)
 }
 
 /** From here on reads take the rows below from the lake; what is left of them in Postgres is deleted afterwards. */
@@ -71,14 +82,14 @@ async function deleteBelowHotFrom(
     (series) => series.hotCleanedTo < series.hotFrom,
   )
   if (pending.length === 0) return 0
-  let deleted = await dropAbandonedPartitions(context.sql, context.dropLockTimeoutMs)
+  let deleted = await dropAbandonedPartitions(context.sql, barTable(interval), context.dropLockTimeoutMs)
   const ids = pending.map((series) => series.id).sort((a, b) => a - b)
   for (const part of chunksOf(ids, context.deleteSeries)) {
     signal?.throwIfAborted()
     deleted += await context.sql.tx(async (tx) => {
       await tx.query('SELECT FROM series WHERE id = ANY($1::int[]) ORDER BY id FOR NO KEY UPDATE', [part])
       const { rowCount } = await tx.query(
-        `DELETE FROM bars b USING series s
+        `DELETE FROM ${barTable(interval).name} b USING series s
          WHERE s.id = ANY($1::int[]) AND b.series_id = s.id AND b.ts < s.hot_from
            AND b.ts < (SELECT max(hot_from) FROM series WHERE id = ANY($1::int[]))`,
         [part],
@@ -140,7 +151,7 @@ async function countHidden(
       from: -Infinity,
       to,
       rows: 'visible',
-      values: false,
+      columns: 'times',
     })
     hidden += countBelow(rows, list)
   }

@@ -1,9 +1,10 @@
-import type { SqlTx } from '@varve/core'
+import type { Interval, SqlTx } from '@varve/core'
+import { barTable } from './barTables.ts'
 import { type BarColumns, HIGH_WORD, LOW_WORD, VALUE_COLUMNS } from './BarColumns.ts'
 
 /**
- * A checksum of bars that Postgres and JavaScript compute independently: the number of rows and, per column, the
- * sum of value × weight, where the weight comes from the row's series and time. A row lost, doubled, changed or
+ * A checksum of bars that Postgres and JavaScript compute independently: the number of rows and, per column (when
+ * each was recorded included), the sum of value × weight, where the weight comes from the row's series and time. A row lost, doubled, changed or
  * swapped with another changes it.
  */
 
@@ -23,15 +24,21 @@ export interface SumRange {
 }
 
 /** The checksum of rows in Postgres' `bars`. */
-export async function sumsInPostgres(tx: SqlTx, ranges: readonly SumRange[]): Promise<string> {
+export async function sumsInPostgres(
+  tx: SqlTx,
+  interval: Interval,
+  ranges: readonly SumRange[],
+): Promise<string> {
   const sums = ['open', 'high', 'low', 'close', 'volume']
-    .map((name) => `coalesce(sum((b.${name} * 1000000)::bigint * w.weight::numeric), 0)::text`)
+    .map((name) => `(b.${name} * 1000000)::bigint`)
+    .concat('(extract(epoch FROM b.recorded_at) * 1000)::bigint')
+    .map((value) => `coalesce(sum(${value} * w.weight::numeric), 0)::text`)
     .join(` || ' ' || `)
   const times = ranges.flatMap((range) => [range.timeMin, range.timeMax])
   const { rows } = await tx.query<{ sums: string }>(
     `SELECT count(*)::text || ' ' || ${sums} AS sums
      FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS n(id, time_min, time_max)
-     JOIN bars b ON b.series_id = n.id AND b.ts >= n.time_min AND b.ts <= n.time_max
+     JOIN ${barTable(interval).name} b ON b.series_id = n.id AND b.ts >= n.time_min AND b.ts <= n.time_max
      CROSS JOIN LATERAL (SELECT ${WEIGHT_SQL} AS weight) w
      WHERE b.ts >= $4 AND b.ts <= $5`,
     [
@@ -47,7 +54,7 @@ export async function sumsInPostgres(tx: SqlTx, ranges: readonly SumRange[]): Pr
 
 /** The checksum of the same rows here. */
 export function sumsOf(columns: BarColumns, seriesIds: ArrayLike<number>): string {
-  const totals = Array.from({ length: VALUE_COLUMNS }, () => 0n)
+  const totals = Array.from({ length: VALUE_COLUMNS + 1 }, () => 0n)
   for (let row = 0; row < columns.length; row++) {
     const time = columns.time[row]!
     const seconds = Math.floor(time / SECOND_MS)
@@ -60,6 +67,7 @@ export function sumsOf(columns: BarColumns, seriesIds: ArrayLike<number>): strin
       const value = (BigInt(words[2 * row + HIGH_WORD]!) << 32n) | BigInt(words[2 * row + LOW_WORD]! >>> 0)
       totals[column]! += value * weight
     }
+    totals[VALUE_COLUMNS]! += BigInt(columns.recorded[row]!) * weight
   }
   return [columns.length, ...totals].join(' ')
 }

@@ -1,5 +1,6 @@
 import type { BarSource, Interval, SqlTx } from '@varve/core'
 import { toBarSource } from '../sources.ts'
+import { barTable } from './barTables.ts'
 
 /** One series of the store. */
 export interface SeriesRef {
@@ -53,7 +54,11 @@ export async function findSeries(tx: SqlTx, filter: SeriesFilter): Promise<Serie
  * One series per symbol: the one whose last bar is latest, then the first by source name. A series without bars
  * is chosen only where there is no other.
  */
-export async function preferredSeries(tx: SqlTx, series: readonly SeriesRef[]): Promise<SeriesRef[]> {
+export async function preferredSeries(
+  tx: SqlTx,
+  interval: Interval,
+  series: readonly SeriesRef[],
+): Promise<SeriesRef[]> {
   const bySymbol = new Map<string, SeriesRef[]>()
   for (const entry of series) {
     const list = bySymbol.get(entry.symbol)
@@ -63,6 +68,7 @@ export async function preferredSeries(tx: SqlTx, series: readonly SeriesRef[]): 
   const contested = [...bySymbol.values()].filter((list) => list.length > 1).flat()
   const last = await lastBars(
     tx,
+    interval,
     contested.map((entry) => entry.id),
   )
   return [...bySymbol.values()].map((list) =>
@@ -72,11 +78,11 @@ export async function preferredSeries(tx: SqlTx, series: readonly SeriesRef[]): 
   )
 }
 
-async function lastBars(tx: SqlTx, ids: readonly number[]): Promise<Map<number, number>> {
+async function lastBars(tx: SqlTx, interval: Interval, ids: readonly number[]): Promise<Map<number, number>> {
   if (ids.length === 0) return new Map()
   const { rows } = await tx.query<{ id: number; last: Date }>(
     `SELECT s.id, greatest(
-       (SELECT max(b.ts) FROM bars b WHERE b.series_id = s.id AND b.ts >= s.hot_from),
+       (SELECT max(b.ts) FROM ${barTable(interval).name} b WHERE b.series_id = s.id AND b.ts >= s.hot_from),
        (SELECT max(l.ts) FROM bars_late l WHERE l.series_id = s.id AND (s.cold_from IS NULL OR l.ts >= s.cold_from)),
        (SELECT max(e.time_max) FROM lake_file_series e JOIN lake_files f ON f.id = e.file_id
         WHERE e.series_id = s.id AND f.removed_at IS NULL AND (s.cold_from IS NULL OR e.time_max >= s.cold_from))

@@ -2,8 +2,9 @@ import type { Interval, SqlTx } from '@varve/core'
 import { type CopyRow, decodeCopy, int32, int64 } from '../hot/copyDecoder.ts'
 import { PG_EPOCH_MS } from '../hot/copyEncoder.ts'
 import { decodeNumeric } from '../hot/numericCodec.ts'
-import type { LakeFileRef } from '../lake/parquetReader.ts'
+import type { BarFileColumns, LakeFileRef } from '../lake/parquetReader.ts'
 import { BarColumns, VALUE_COLUMNS, setSafeInteger } from './BarColumns.ts'
+import { barTable } from './barTables.ts'
 import { MAX_TIME, MIN_TIME, idArrayLiteral, timeLiteral } from './instants.ts'
 
 /** Where one series' rows are and which of them count. */
@@ -31,6 +32,8 @@ export interface Snapshot {
   readonly late: BarColumns
   /** Per late row: 1 when no lake file holds it. */
   readonly lateAdded: readonly number[]
+  /** With `knownAt`: rows of `bar_versions`, per key the one in force then. */
+  readonly versions: BarColumns
 }
 
 export interface SnapshotQuery {
@@ -41,11 +44,14 @@ export interface SnapshotQuery {
   readonly to: number
   /**
    * `visible`: hot rows from `hot_from`, lake rows before it and not expired. `stored`: the same, expired lake
-   * rows included. `lake`: only what the lake holds, up to the watermark, expired rows included.
+   * rows included. `lake`: only what the lake holds, up to the watermark, expired rows included. `hot`: only the hot
+   * rows of `visible`. `cold`: what of the lake has not expired, up to the watermark.
    */
-  readonly rows: 'visible' | 'stored' | 'lake'
-  /** `false` leaves prices and volume zero and does not fetch them. @defaultValue true */
-  readonly values?: boolean
+  readonly rows: 'visible' | 'stored' | 'lake' | 'hot' | 'cold'
+  /** `times` leaves prices and volume zero; `all` also fetches when each row was recorded. @defaultValue 'values' */
+  readonly columns?: BarFileColumns
+  /** Fetches the versions in force at this instant too, milliseconds UTC. */
+  readonly knownAt?: number
 }
 
 /** COPY takes no parameters, so that these stand in its text. */
@@ -64,8 +70,9 @@ const KIND_FILE = 2
 const KIND_LATE = 3
 const KIND_LATE_ADDED = 4
 const KIND_HOT = 5
-/** kind, series, ts, five values, text */
-const FIELDS = 3 + VALUE_COLUMNS + 1
+const KIND_VERSION = 6
+/** kind, series, ts, recorded_at, five values, text */
+const FIELDS = 4 + VALUE_COLUMNS + 1
 const VALUES = 'open, high, low, close, volume'
 const NO_VALUES = 'NULL::numeric, NULL::numeric, NULL::numeric, NULL::numeric, NULL::numeric'
 
@@ -74,39 +81,50 @@ const NO_VALUES = 'NULL::numeric, NULL::numeric, NULL::numeric, NULL::numeric, N
  * cold is either wholly in it or not at all. Only numbers and instants of ours are placed in the text.
  */
 export async function loadSnapshot(tx: SqlTx, query: SnapshotQuery): Promise<Snapshot> {
-  const { seriesIds, rows, values = true } = query
+  const { seriesIds, rows, columns = 'values', knownAt } = query
   const ids = idArrayLiteral(seriesIds)
   const from = timeLiteral(Math.max(query.from, MIN_TIME))
   const to = timeLiteral(Math.min(query.to, MAX_TIME))
-  const lakeEnd = (time: string) => (rows === 'lake' ? '' : `AND ${time} < s.hot_from`)
+  const wholeLake = rows === 'lake' || rows === 'cold'
+  // A read of hot rows alone names no file, so that it does without the lake.
+  const lakeEnd = (time: string) => (wholeLake ? '' : `AND ${time} < s.hot_from AND ${from} < s.hot_from`)
   const unexpired = (time: string) =>
-    rows === 'visible' ? `AND (s.cold_from IS NULL OR ${time} >= s.cold_from)` : ''
+    rows === 'visible' || rows === 'cold' ? `AND (s.cold_from IS NULL OR ${time} >= s.cold_from)` : ''
+  const withValues = columns !== 'times'
+  const withRecorded = columns === 'all' || knownAt !== undefined
   const picked = (alias: string) =>
-    values ? VALUES.replaceAll(/\w+/g, (name) => `${alias}.${name}`) : NO_VALUES
-  const statement = `COPY (
-    SELECT ${KIND_WATERMARK}::int2, 0::int4, w.archived_to, ${NO_VALUES}, NULL::text FROM watermarks w WHERE w.interval = ${INTERVAL_LITERALS[query.interval]}
-    UNION ALL
-    SELECT ${KIND_SERIES}::int2, s.id, s.hot_from, ${NO_VALUES},
+    `${withRecorded ? `${alias}.recorded_at` : 'NULL::timestamptz'}, ${withValues ? VALUES.replaceAll(/\w+/g, (name) => `${alias}.${name}`) : NO_VALUES}`
+  const nothing = `NULL::timestamptz, ${NO_VALUES}`
+  const parts = [
+    `SELECT ${KIND_WATERMARK}::int2, 0::int4, w.archived_to, ${nothing}, NULL::text FROM watermarks w WHERE w.interval = ${INTERVAL_LITERALS[query.interval]}`,
+    `SELECT ${KIND_SERIES}::int2, s.id, s.hot_from, ${nothing},
       s.revision || ' ' || coalesce((extract(epoch FROM s.cold_from) * 1000)::bigint::text, '')
-    FROM series s WHERE s.id = ANY(${ids})
-    UNION ALL
-    SELECT ${KIND_FILE}::int2, 0::int4, f.time_min, ${NO_VALUES}, f.id || ' ' || f.bytes || ' ' || f.rows || ' ' || f.path
+    FROM series s WHERE s.id = ANY(${ids})`,
+  ]
+  if (rows !== 'hot') {
+    parts.push(
+      `SELECT ${KIND_FILE}::int2, 0::int4, f.time_min, ${nothing}, f.id || ' ' || f.bytes || ' ' || f.rows || ' ' || f.path
     FROM lake_files f WHERE f.removed_at IS NULL AND f.id IN (
       SELECT e.file_id FROM lake_file_series e JOIN series s ON s.id = e.series_id
       WHERE e.series_id = ANY(${ids}) AND e.time_max >= ${from} AND e.time_min < ${to}
-        ${lakeEnd('e.time_min')} ${unexpired('e.time_max')})
-    UNION ALL
-    SELECT CASE WHEN l.added THEN ${KIND_LATE_ADDED} ELSE ${KIND_LATE} END::int2, l.series_id, l.ts, ${picked('l')}, NULL::text
+        ${lakeEnd('e.time_min')} ${unexpired('e.time_max')})`,
+      `SELECT CASE WHEN l.added THEN ${KIND_LATE_ADDED} ELSE ${KIND_LATE} END::int2, l.series_id, l.ts, ${picked('l')}, NULL::text
     FROM bars_late l JOIN series s ON s.id = l.series_id
-    WHERE l.series_id = ANY(${ids}) AND l.ts >= ${from} AND l.ts < ${to} ${lakeEnd('l.ts')} ${unexpired('l.ts')}
-    ${
-      rows === 'lake'
-        ? ''
-        : `UNION ALL
-    SELECT ${KIND_HOT}::int2, b.series_id, b.ts, ${picked('b')}, NULL::text
-    FROM bars b JOIN series s ON s.id = b.series_id
-    WHERE b.series_id = ANY(${ids}) AND b.ts >= ${from} AND b.ts < ${to} AND b.ts >= s.hot_from`
-    }
+    WHERE l.series_id = ANY(${ids}) AND l.ts >= ${from} AND l.ts < ${to} ${lakeEnd('l.ts')} ${unexpired('l.ts')}`,
+    )
+  }
+  if (!wholeLake) {
+    parts.push(`SELECT ${KIND_HOT}::int2, b.series_id, b.ts, ${picked('b')}, NULL::text
+    FROM ${barTable(query.interval).name} b JOIN series s ON s.id = b.series_id
+    WHERE b.series_id = ANY(${ids}) AND b.ts >= ${from} AND b.ts < ${to} AND b.ts >= s.hot_from`)
+  }
+  if (knownAt !== undefined) {
+    parts.push(`SELECT * FROM (SELECT DISTINCT ON (v.series_id, v.ts) ${KIND_VERSION}::int2, v.series_id, v.ts, ${picked('v')}, NULL::text
+    FROM bar_versions v WHERE v.series_id = ANY(${ids}) AND v.ts >= ${from} AND v.ts < ${to}
+      AND v.recorded_at <= ${timeLiteral(knownAt)} ORDER BY v.series_id, v.ts, v.recorded_at DESC) known`)
+  }
+  const statement = `COPY (
+    ${parts.join('\n    UNION ALL\n    ')}
   ) TO STDOUT (FORMAT binary)`
 
   const position = new Map(seriesIds.map((id, index) => [id, index]))
@@ -114,6 +132,7 @@ export async function loadSnapshot(tx: SqlTx, query: SnapshotQuery): Promise<Sna
   const files: SnapshotFile[] = []
   const hot = new BarColumns()
   const late = new BarColumns()
+  const versions = new BarColumns()
   const lateAdded: number[] = []
   let watermark: number | undefined
   let lastId = -1
@@ -145,15 +164,16 @@ export async function loadSnapshot(tx: SqlTx, query: SnapshotQuery): Promise<Sna
           lastId = id
           lastPosition = position.get(id)!
         }
-        const target = kind === KIND_HOT ? hot : late
+        const target = kind === KIND_HOT ? hot : kind === KIND_VERSION ? versions : late
         const at = target.reserve()
         target.series[at] = lastPosition
         target.time[at] = time
+        if (withRecorded) target.recorded[at] = int64(row.data, row.starts[3]!) / 1000 + PG_EPOCH_MS
         for (let column = 0; column < VALUE_COLUMNS; column++) {
-          if (values)
+          if (withValues)
             decodeNumeric(
               row.data,
-              row.starts[3 + column]!,
+              row.starts[4 + column]!,
               target.words[column]!,
               target.values[column]!,
               at,
@@ -165,7 +185,7 @@ export async function loadSnapshot(tx: SqlTx, query: SnapshotQuery): Promise<Sna
     }
   })
   files.sort((a, b) => a.id - b.id)
-  return { watermark, states, files, hot, late, lateAdded }
+  return { watermark, states, files, hot, late, lateAdded, versions }
 }
 
 const decoder = new TextDecoder()

@@ -1,9 +1,18 @@
-import { type BarBatch, type BarSource, type Interval, type SqlTx, VarveError } from '@varve/core'
+import {
+  type BarBatch,
+  type BarSource,
+  type Interval,
+  type SqlTx,
+  VarveError,
+  isVarveError,
+  publish,
+} from '@varve/core'
 import type { StageOptions, StagePlan, StagedBars } from '../BarStore.ts'
-import { ensurePartitions, monthsOf } from '../hot/partitions.ts'
+import { ensurePartitions, spansOf } from '../hot/partitions.ts'
 import { type LakeFileContent, barFilePath, createBarFileWriter } from '../lake/parquetWriter.ts'
 import { ensureSources, sourceName } from '../sources.ts'
-import { type BarColumns, sameValues } from './BarColumns.ts'
+import { BarColumns, sameValues } from './BarColumns.ts'
+import { barTable } from './barTables.ts'
 import { distinctBars } from './distinctBars.ts'
 import { clampTime } from './instants.ts'
 import { type StoreContext, chunkSize } from './options.ts'
@@ -33,6 +42,8 @@ export interface StagedRows extends StagedBars {
   /** Rows that override the lake, and rows too few for a file. */
   readonly lateChanged: Int32Array
   readonly lateAdded: Int32Array
+  /** Values that were in force before, with when they were recorded; series as in `rows`. */
+  readonly versions: BarColumns
   readonly file: StagedFile | undefined
 }
 
@@ -45,7 +56,14 @@ export async function stageBars(
 ): Promise<StagedRows> {
   const { sql } = context
   const { interval, source } = batch
-  const { symbols, rows, duplicates, conflicts } = distinctBars(batch)
+  if (interval === 'tick') {
+    throw new VarveError('ticks are no bars: several may share an instant; load them as trades', {
+      code: 'BAR_INVALID',
+      details: { interval },
+    })
+  }
+  const recordedAt = clampTime(options.recordedAt ?? context.clock.now())
+  const { symbols, rows, duplicates, conflicts } = distinctBars(batch, recordedAt)
   // An empty batch leaves no trace.
   const sourceId = rows.length === 0 ? 0 : (await ensureSources(sql, [source])).get(sourceName(source))!
   if (rows.length > 0) await ensureWatermark(sql, interval, plan)
@@ -61,12 +79,13 @@ export async function stageBars(
   const watermark = compared.watermark ?? clampTime(plan.initialWatermark)
 
   const parts = split.finish()
-  const writeFile = parts.coldNew.length >= context.minDeltaRows
-  await ensurePartitions(sql, monthsOf(rows.time, parts.hotNew))
+  const table = barTable(interval)
+  await ensurePartitions(sql, table, spansOf(table, rows.time, parts.hotNew))
   options.signal?.throwIfAborted()
-  const file = writeFile
-    ? await writeDelta(context, interval, source, symbols, seriesIds, rows, parts.coldNew)
-    : undefined
+  const file =
+    parts.coldNew.length >= context.minDeltaRows
+      ? await writeDelta(context, interval, source, symbols, seriesIds, rows, parts.coldNew)
+      : undefined
   const hotRows = parts.hotNew.length + parts.hotChanged.length
   const coldRows = parts.coldNew.length + parts.lateChanged.length
   return {
@@ -79,6 +98,7 @@ export async function stageBars(
     unchanged: rows.length - parts.inserted - parts.updated,
     hotRows,
     coldRows,
+    versionRows: parts.versions.length,
     lakePath: file?.path,
     sourceId,
     watermark,
@@ -92,7 +112,8 @@ export async function stageBars(
     hotNew: parts.hotNew,
     hotChanged: parts.hotChanged,
     lateChanged: parts.lateChanged,
-    lateAdded: writeFile ? new Int32Array(0) : parts.coldNew,
+    lateAdded: file === undefined ? parts.coldNew : new Int32Array(0),
+    versions: parts.versions,
     file,
   }
 }
@@ -126,6 +147,7 @@ async function compareWithStore(
     const { rows: held, snapshot } = await readSeries(context, context.sql, selection, {
       ...range,
       rows: 'stored',
+      columns: 'all',
     })
     if (start > 0 && snapshot.watermark !== watermark) return undefined
     watermark = snapshot.watermark
@@ -210,6 +232,7 @@ class Splitter {
   readonly #hotChanged: Int32Array
   readonly #coldNew: Int32Array
   readonly #lateChanged: Int32Array
+  readonly #versions = new BarColumns(0)
   readonly #counts = { hotNew: 0, hotChanged: 0, coldNew: 0, lateChanged: 0 }
 
   constructor(capacity: number) {
@@ -242,12 +265,19 @@ class Splitter {
       )
         at++
       const known = at < held.length && held.series[at] === series && held.time[at] === time
-      if (known && sameValues(held, at, rows, row)) continue
+      const same = known && sameValues(held, at, rows, row)
+      if (known && rows.recorded[row]! < held.recorded[at]!) {
+        // Known before what is in force now: history, and nothing else changes.
+        this.#versions.addFrom(rows, row)
+        continue
+      }
+      if (same) continue
       // Rows between the hot start and the watermark are kept in both places.
       const hot = time >= states[rows.series[row]!]!.hotFrom
       const cold = time < watermark
       if (known) {
         this.updated++
+        this.#versions.addFrom(held, at, rows.series[row]!)
         if (hot) this.#hotChanged[counts.hotChanged++] = row
         if (cold) this.#lateChanged[counts.lateChanged++] = row
       } else {
@@ -267,6 +297,7 @@ class Splitter {
       hotChanged: this.#hotChanged.slice(0, counts.hotChanged),
       coldNew: this.#coldNew.slice(0, counts.coldNew),
       lateChanged: this.#lateChanged.slice(0, counts.lateChanged),
+      versions: this.#versions,
     }
   }
 }
@@ -279,13 +310,24 @@ async function writeDelta(
   seriesIds: readonly number[],
   rows: BarColumns,
   wanted: Int32Array,
-): Promise<StagedFile> {
+): Promise<StagedFile | undefined> {
   const { rowGroupRows, zstdLevel, lake } = context
   const writer = createBarFileWriter({ interval, source, symbols, rowGroupRows, zstdLevel })
   for (const row of wanted) writer.add(rows, row, row + 1)
   const { bytes, ...content } = writer.finish()!
   const path = barFilePath(interval, source, content.sha256)
-  await lake.write(path, bytes)
+  try {
+    await lake.write(path, bytes)
+  } catch (error) {
+    // A lake that is out of reach does not hold up loads: Postgres keeps the rows until compaction writes them.
+    if (!isVarveError(error) || !error.retryable || wanted.length > context.outageRows) throw error
+    publish('log', () => ({
+      level: 'warn',
+      component: 'storage',
+      message: `${wanted.length} cold rows wait in Postgres: ${error.message}`,
+    }))
+    return undefined
+  }
   return {
     path,
     content,

@@ -1,18 +1,26 @@
 import type { BarSource, Interval } from '@varve/core'
 import type { BarStats, SeriesSummary, SeriesTimes } from '../BarStore.ts'
 import { MAX_TIME, MIN_TIME } from './instants.ts'
+import { BAR_TABLES } from './barTables.ts'
 import type { StoreContext } from './options.ts'
 import { readParts, selectSeries } from './read.ts'
 import { findSeries } from './seriesCatalog.ts'
 
 /** See `BarStore.stats`. */
 export async function loadStats(context: StoreContext): Promise<BarStats> {
-  const { rows } = await context.sql.query<{ hot: bigint; cold: bigint; files: number; bytes: bigint }>(
-    `SELECT (SELECT count(*) FROM bars b JOIN series s ON s.id = b.series_id WHERE b.ts >= s.hot_from) AS hot,
+  const { rows } = await context.sql.query<{
+    hot: bigint
+    cold: bigint
+    files: number
+    bytes: bigint
+    versions: bigint
+  }>(
+    `SELECT ${BAR_TABLES.map(({ name }) => `(SELECT count(*) FROM ${name} b JOIN series s ON s.id = b.series_id WHERE b.ts >= s.hot_from)`).join(' + ')} AS hot,
        (SELECT coalesce(sum(rows), 0)::bigint FROM lake_files WHERE removed_at IS NULL)
          + (SELECT count(*) FROM bars_late WHERE added) AS cold,
        (SELECT count(*)::int FROM lake_files WHERE removed_at IS NULL) AS files,
-       (SELECT coalesce(sum(bytes), 0)::bigint FROM lake_files WHERE removed_at IS NULL) AS bytes`,
+       (SELECT coalesce(sum(bytes), 0)::bigint FROM lake_files WHERE removed_at IS NULL) AS bytes,
+       (SELECT count(*) FROM bar_versions) AS versions`,
   )
   const row = rows[0]!
   return {
@@ -20,6 +28,7 @@ export async function loadStats(context: StoreContext): Promise<BarStats> {
     coldRows: Number(row.cold),
     coldFiles: row.files,
     coldBytes: Number(row.bytes),
+    versions: Number(row.versions),
   }
 }
 
@@ -34,7 +43,7 @@ export async function summarizeSeries(
   for await (const { rows, part } of readParts(context, interval, series, {
     from: MIN_TIME,
     to: MAX_TIME,
-    values: false,
+    columns: 'times',
   })) {
     for (const { start, end, series: index } of runs(rows.rows.series, rows.rows.length)) {
       const { symbol, source: of } = part[index]!
@@ -62,7 +71,7 @@ export async function loadTimes(
   for await (const { rows, part } of readParts(context, interval, series, {
     from: MIN_TIME,
     to: MAX_TIME,
-    values: false,
+    columns: 'times',
   })) {
     for (const { start, end, series: index } of runs(rows.rows.series, rows.rows.length)) {
       const { symbol, source: of } = part[index]!

@@ -56,9 +56,9 @@ describe('binary COPY', () => {
       const chunks = async function* () {
         for (let at = 0; at < stream.length; at += size) yield new Uint8Array(stream.subarray(at, at + size))
       }
-      await decodeCopy(chunks(), 7, (row: CopyRow) => {
+      await decodeCopy(chunks(), 8, (row: CopyRow) => {
         const value = new BarColumns()
-        decodeNumeric(row.data, row.starts[6]!, value.words[0]!, value.values[0]!, value.reserve())
+        decodeNumeric(row.data, row.starts[7]!, value.words[0]!, value.values[0]!, value.reserve())
         seen.push([
           int32(row.data, row.starts[0]!),
           int64(row.data, row.starts[1]!) / 1000 + PG_EPOCH_MS,
@@ -82,9 +82,9 @@ describe('binary COPY', () => {
       yield bytes
     }
     await expect(
-      decodeCopy(once(stream.subarray(0, stream.length - 2)), 7, () => undefined),
+      decodeCopy(once(stream.subarray(0, stream.length - 2)), 8, () => undefined),
     ).rejects.toMatchObject({ code: 'STORAGE_CORRUPT' })
-    await expect(decodeCopy(once(stream), 8, () => undefined)).rejects.toMatchObject({
+    await expect(decodeCopy(once(stream), 7, () => undefined)).rejects.toMatchObject({
       code: 'STORAGE_CORRUPT',
     })
   })

@@ -2,7 +2,7 @@ import { type BarColumns, VALUE_COLUMNS } from '../bars/BarColumns.ts'
 import { MAX_NUMERIC_BYTES, encodeNumeric } from './numericCodec.ts'
 
 /**
- * Rows of `bars` (or `bars_late`) in Postgres' binary COPY format, made by hand: 7 fields, or 8 with a constant
+ * Rows of `bars` (or `bars_late`) in Postgres' binary COPY format, made by hand: 8 fields, or 9 with a constant
  * boolean at the end.
  *
  * @see PostgreSQL documentation, COPY, "Binary Format"
@@ -12,7 +12,7 @@ import { MAX_NUMERIC_BYTES, encodeNumeric } from './numericCodec.ts'
 export const PG_EPOCH_MS = 946_684_800_000
 const WORD = 4_294_967_296
 const SIGNATURE = Uint8Array.of(0x50, 0x47, 0x43, 0x4f, 0x50, 0x59, 0x0a, 0xff, 0x0d, 0x0a, 0x00)
-const MAX_ROW_BYTES = 2 + 8 + 12 + VALUE_COLUMNS * MAX_NUMERIC_BYTES + 5
+const MAX_ROW_BYTES = 2 + 8 + 12 + 12 + VALUE_COLUMNS * MAX_NUMERIC_BYTES + 5
 
 export interface CopyEncodeOptions {
   /** Series id of the store by the columns' own series number. */
@@ -29,7 +29,7 @@ export interface CopyEncodeOptions {
 export function* encodeBarCopy(columns: BarColumns, options: CopyEncodeOptions): Generator<Uint8Array> {
   const { seriesIds, rows, flag, chunkBytes } = options
   const count = rows === undefined ? columns.length : rows.length
-  const { series, time, words } = columns
+  const { series, time, recorded, words } = columns
   const [open, high, low, close, volume] = words as [
     Int32Array,
     Int32Array,
@@ -37,7 +37,7 @@ export function* encodeBarCopy(columns: BarColumns, options: CopyEncodeOptions):
     Int32Array,
     Int32Array,
   ]
-  const fields = flag === undefined ? 2 + VALUE_COLUMNS : 3 + VALUE_COLUMNS
+  const fields = flag === undefined ? 3 + VALUE_COLUMNS : 4 + VALUE_COLUMNS
   // A fresh buffer per chunk: the driver may still hold the last one.
   let out = new Uint8Array(chunkBytes + MAX_ROW_BYTES)
   out.set(SIGNATURE)
@@ -59,18 +59,13 @@ export function* encodeBarCopy(columns: BarColumns, options: CopyEncodeOptions):
     out[at + 11] = 0
     out[at + 12] = 0
     out[at + 13] = 8
-    const micros = (time[row]! - PG_EPOCH_MS) * 1000
-    const upper = Math.floor(micros / WORD)
-    const lower = micros - upper * WORD
-    out[at + 14] = upper >> 24
-    out[at + 15] = upper >> 16
-    out[at + 16] = upper >> 8
-    out[at + 17] = upper
-    out[at + 18] = lower >>> 24
-    out[at + 19] = lower >>> 16
-    out[at + 20] = lower >>> 8
-    out[at + 21] = lower
-    at = encodeNumeric(out, at + 22, open, row)
+    writeInstant(out, at + 14, time[row]!)
+    out[at + 22] = 0
+    out[at + 23] = 0
+    out[at + 24] = 0
+    out[at + 25] = 8
+    writeInstant(out, at + 26, recorded[row]!)
+    at = encodeNumeric(out, at + 34, open, row)
     at = encodeNumeric(out, at, high, row)
     at = encodeNumeric(out, at, low, row)
     at = encodeNumeric(out, at, close, row)
@@ -92,4 +87,19 @@ export function* encodeBarCopy(columns: BarColumns, options: CopyEncodeOptions):
   out[at] = 0xff
   out[at + 1] = 0xff
   yield out.subarray(0, at + 2)
+}
+
+/** Microseconds since 2000, big-endian. */
+function writeInstant(out: Uint8Array, at: number, time: number): void {
+  const micros = (time - PG_EPOCH_MS) * 1000
+  const upper = Math.floor(micros / WORD)
+  const lower = micros - upper * WORD
+  out[at] = upper >> 24
+  out[at + 1] = upper >> 16
+  out[at + 2] = upper >> 8
+  out[at + 3] = upper
+  out[at + 4] = lower >>> 24
+  out[at + 5] = lower >>> 16
+  out[at + 6] = lower >>> 8
+  out[at + 7] = lower
 }

@@ -1,86 +1,128 @@
-import { type SqlClient, type SqlTx, type VarveError, isVarveError, sqlName } from '@varve/core'
+import { DAY_MS, type SqlClient, type SqlTx, VarveError, isVarveError, sqlName } from '@varve/core'
+import { type BarTable, BAR_TABLES } from '../bars/barTables.ts'
 import { timeLiteral } from '../bars/instants.ts'
 
-/** Held while partitions of `bars` are made or dropped. */
+/** Held while partitions of bars are made or dropped. */
 const PARTITION_LOCK = 8241953018
-const NAME = /^bars_(\d{4})_(\d{2})$/
 const LOCK_NOT_AVAILABLE = '55P03'
+/** 1970-01-05, a Monday. */
+const FIRST_MONDAY = 4 * DAY_MS
+const WEEK_MS = 7 * DAY_MS
 
-/** A month of `bars`, counted from year 0. */
-export function monthOf(time: number): number {
+/** A partition's number: months counted from year 0, or weeks from 1970-01-05. */
+export function spanOf(table: BarTable, time: number): number {
+  if (table.span === 'week') return Math.floor((time - FIRST_MONDAY) / WEEK_MS)
   const date = new Date(time)
   return date.getUTCFullYear() * 12 + date.getUTCMonth()
 }
 
-/** First instant of a month. */
-export function monthStart(month: number): number {
-  return Date.UTC(Math.floor(month / 12), month % 12, 1)
+/** First instant of a partition. */
+export function spanStart(table: BarTable, span: number): number {
+  return table.span === 'week' ? FIRST_MONDAY + span * WEEK_MS : Date.UTC(Math.floor(span / 12), span % 12, 1)
 }
 
-/** Months some rows fall into. */
-export function monthsOf(time: Float64Array, rows: Int32Array): Set<number> {
-  const months = new Set<number>()
+/** Partitions some rows fall into. */
+export function spansOf(table: BarTable, time: Float64Array, rows: Int32Array): Set<number> {
+  const spans = new Set<number>()
   let start = 0
   let end = 0
   for (const row of rows) {
     if (time[row]! >= start && time[row]! < end) continue
-    const month = monthOf(time[row]!)
-    months.add(month)
-    start = monthStart(month)
-    end = monthStart(month + 1)
+    const span = spanOf(table, time[row]!)
+    spans.add(span)
+    start = spanStart(table, span)
+    end = spanStart(table, span + 1)
   }
-  return months
+  return spans
 }
 
-function partitionName(month: number): string {
-  return `bars_${String(Math.floor(month / 12)).padStart(4, '0')}_${String((month % 12) + 1).padStart(2, '0')}`
+/** `bars_2015_06` for a month, `bars_intraday_2015_06_29` for the week that begins there. */
+function partitionName(table: BarTable, span: number): string {
+  const day = new Date(spanStart(table, span)).toISOString().slice(0, 10).replaceAll('-', '_')
+  return `${table.name}_${table.span === 'month' ? day.slice(0, 7) : day}`
 }
 
-/** Months that have a partition, ascending. */
-export async function existingMonths(tx: SqlTx): Promise<number[]> {
+function spanOfName(table: BarTable, name: string): number | undefined {
+  const [year, month, day = 1] = name
+    .slice(table.name.length + 1)
+    .split('_')
+    .map(Number)
+  if (year === undefined || month === undefined) return undefined
+  const span = spanOf(table, Date.UTC(year, month - 1, day))
+  return partitionName(table, span) === name ? span : undefined
+}
+
+/** Partitions a table has, ascending. */
+export async function existingSpans(tx: SqlTx, table: BarTable): Promise<number[]> {
   const { rows } = await tx.query<{ name: string }>(
     `SELECT c.relname::text AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-     WHERE i.inhparent = 'bars'::regclass`,
+     WHERE i.inhparent = to_regclass($1)`,
+    [table.name],
   )
   return rows
-    .map(({ name }) => NAME.exec(name))
-    .filter((match) => match !== null)
-    .map((match) => Number(match[1]) * 12 + Number(match[2]) - 1)
+    .map(({ name }) => spanOfName(table, name))
+    .filter((span) => span !== undefined)
     .sort((a, b) => a - b)
 }
 
-/** Makes the partitions that are missing. Loads and reads go on meanwhile, and any number of processes may call. */
-export async function ensurePartitions(sql: SqlClient, months: Iterable<number>): Promise<void> {
-  const wanted = [...new Set(months)].sort((a, b) => a - b)
-  if (wanted.length === 0) return
-  const existing = new Set(await existingMonths(sql))
-  if (wanted.every((month) => existing.has(month))) return
-  await sql.tx(async (tx) => {
+/**
+ * Makes the partitions that are missing. Loads and reads go on meanwhile, and any number of processes may call.
+ *
+ * @returns how many were made
+ */
+export async function ensurePartitions(
+  sql: SqlClient,
+  table: BarTable,
+  spans: Iterable<number>,
+): Promise<number> {
+  const wanted = [...new Set(spans)].sort((a, b) => a - b)
+  if (wanted.length === 0) return 0
+  const existing = new Set(await existingSpans(sql, table))
+  if (wanted.every((span) => existing.has(span))) return 0
+  return sql.tx(async (tx) => {
     await tx.query('SELECT pg_advisory_xact_lock($1)', [PARTITION_LOCK])
-    const now = new Set(await existingMonths(tx))
-    for (const month of wanted) {
-      if (now.has(month)) continue
-      const name = sqlName(partitionName(month))
-      const from = timeLiteral(monthStart(month))
-      const to = timeLiteral(monthStart(month + 1))
-      // Attaching, unlike CREATE … PARTITION OF, leaves loads and reads of other months alone.
-      await tx.exec(`CREATE TABLE ${name} (LIKE bars INCLUDING ALL);
+    const now = new Set(await existingSpans(tx, table))
+    let made = 0
+    for (const span of wanted) {
+      if (now.has(span)) continue
+      const name = sqlName(partitionName(table, span))
+      const from = timeLiteral(spanStart(table, span))
+      const to = timeLiteral(spanStart(table, span + 1))
+      const parent = sqlName(table.name)
+      // Attaching, unlike CREATE … PARTITION OF, leaves loads and reads of other partitions alone.
+      await tx.exec(`CREATE TABLE ${name} (LIKE ${parent} INCLUDING ALL);
         ALTER TABLE ${name} ADD CONSTRAINT ${name}_range CHECK (ts >= ${from} AND ts < ${to});
-        ALTER TABLE bars ATTACH PARTITION ${name} FOR VALUES FROM (${from}) TO (${to});
+        ALTER TABLE ${parent} ATTACH PARTITION ${name} FOR VALUES FROM (${from}) TO (${to});
         ALTER TABLE ${name} DROP CONSTRAINT ${name}_range`)
+      made++
     }
+    return made
   })
 }
 
+/** Partitions that begin after `now`, per table: how far ahead loads of new bars find their place ready. */
+export async function partitionsAhead(tx: SqlTx, now: number): Promise<Record<BarTable['name'], number>> {
+  const ahead = { bars: 0, bars_intraday: 0 }
+  for (const table of BAR_TABLES) {
+    const current = spanOf(table, now)
+    ahead[table.name] = (await existingSpans(tx, table)).filter((span) => span > current).length
+  }
+  return ahead
+}
+
 /**
- * Drops the months every series has left behind. A month somebody still reads is left for the next time.
+ * Drops the partitions every series has left behind. One somebody still reads is left for the next time.
  *
  * @returns rows that were in them
  */
-export async function dropAbandonedPartitions(sql: SqlClient, lockTimeoutMs: number): Promise<number> {
+export async function dropAbandonedPartitions(
+  sql: SqlClient,
+  table: BarTable,
+  lockTimeoutMs: number,
+): Promise<number> {
   let dropped = 0
-  for (const month of await existingMonths(sql)) {
-    const name = sqlName(partitionName(month))
+  for (const span of await existingSpans(sql, table)) {
+    const name = sqlName(partitionName(table, span))
     try {
       const rows = await sql.tx(async (tx) => {
         await tx.exec(`SET LOCAL lock_timeout = ${Math.max(1, Math.round(lockTimeoutMs))}`)
@@ -88,11 +130,12 @@ export async function dropAbandonedPartitions(sql: SqlClient, lockTimeoutMs: num
         // No series may appear or move its hot start until the partition is gone.
         await tx.exec('LOCK TABLE series IN SHARE MODE')
         const { rows: bounds } = await tx.query<{ least: Date | null }>(
-          'SELECT min(hot_from) AS least FROM series',
+          'SELECT min(hot_from) AS least FROM series WHERE interval = ANY($1::text[])',
+          [table.intervals],
         )
         const least = bounds[0]?.least?.getTime()
-        if (least === undefined || monthStart(month + 1) > least) return undefined
-        if (!(await existingMonths(tx)).includes(month)) return 0
+        if (least === undefined || spanStart(table, span + 1) > least) return undefined
+        if (!(await existingSpans(tx, table)).includes(span)) return 0
         const { rows: counts } = await tx.query<{ count: number }>(
           `SELECT count(*)::int AS count FROM ${name}`,
         )

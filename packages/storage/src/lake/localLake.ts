@@ -1,4 +1,4 @@
-import { VarveError } from '@varve/core'
+import { VarveError, errorMessage } from '@varve/core'
 import { randomUUID } from 'node:crypto'
 import { type FileHandle, mkdir, open, opendir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
@@ -30,7 +30,9 @@ export function createLocalLake(options: LocalLakeOptions): LakeFiles {
     async write(path, content) {
       const target = absolute(path)
       const folder = dirname(target)
-      await makeDurableDirectory(folder, root)
+      await makeDurableDirectory(folder, root).catch((error: unknown) => {
+        throw writeFailed(root, path, error)
+      })
       const temporary = `${target}.${randomUUID()}${TEMPORARY_SUFFIX}`
       try {
         const handle = await open(temporary, 'wx')
@@ -41,11 +43,11 @@ export function createLocalLake(options: LocalLakeOptions): LakeFiles {
           await handle.close()
         }
         await rename(temporary, target)
+        await syncDirectory(folder)
       } catch (error) {
-        await rm(temporary, { force: true })
-        throw error
+        await rm(temporary, { force: true }).catch(() => undefined)
+        throw writeFailed(root, path, error)
       }
-      await syncDirectory(folder)
     },
     async size(path) {
       try {
@@ -125,6 +127,21 @@ async function* walk(folder: string, root: string): AsyncGenerator<LakeFileInfo>
       }
     }
   }
+}
+
+/** Disk full, read-only, no permission: nothing was written, and once it is mended the same write succeeds. */
+function writeFailed(root: string, path: string, cause: unknown): VarveError {
+  const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : undefined
+  const advice =
+    reason === 'ENOSPC' || reason === 'EDQUOT'
+      ? 'the disk is full: make room'
+      : 'check that the directory can be written'
+  return new VarveError(`cannot write ${path} to the lake in ${root} (${errorMessage(cause)}); ${advice}`, {
+    code: 'LAKE_UNREACHABLE',
+    retryable: true,
+    cause,
+    details: { path, location: root, reason },
+  })
 }
 
 function isMissing(error: unknown): boolean {

@@ -47,11 +47,15 @@ export interface BarFileReader {
   /**
    * Adds the rows the filter wants to `target`, in the file's order (symbol, time).
    *
-   * @param timesOnly - leaves prices and volume zero, and does not read them
+   * @param columns - `times` leaves prices and volume zero and does not read them; `all` also reads when each row was
+   * recorded
    * @throws `LAKE_UNREADABLE` when the file is missing, damaged or not what the catalog says
    */
-  read(file: LakeFileRef, filter: RowFilter, target: BarColumns, timesOnly?: boolean): Promise<void>
+  read(file: LakeFileRef, filter: RowFilter, target: BarColumns, columns?: BarFileColumns): Promise<void>
 }
+
+/** What to read of each row besides symbol and time. */
+export type BarFileColumns = 'times' | 'values' | 'all'
 
 export interface BarFileReaderOptions {
   readonly lake: LakeFiles
@@ -59,6 +63,12 @@ export interface BarFileReaderOptions {
   readonly footerCacheFiles: number
   /** Bytes fetched from the end of a file to find its footer. */
   readonly footerBytes: number
+}
+
+const COLUMNS: Readonly<Record<BarFileColumns, string[]>> = {
+  times: ['symbol', 'time'],
+  values: ['symbol', 'time', ...VALUE_NAMES],
+  all: ['symbol', 'time', ...VALUE_NAMES, 'recorded'],
 }
 
 const compressors = {
@@ -88,14 +98,13 @@ export function createBarFileReader(options: BarFileReaderOptions): BarFileReade
   }
 
   return {
-    async read(ref, filter, target, timesOnly = false) {
+    async read(ref, filter, target, wantedColumns = 'values') {
       try {
         const { file, metadata, groups } = await openFile(ref)
         for (const group of groups) {
           if (!wanted(group, filter)) continue
-          const names = timesOnly ? ['symbol', 'time'] : ['symbol', 'time', ...VALUE_NAMES]
-          const columns = await readGroup(file, metadata, group, names)
-          takeRows(columns, filter, target, timesOnly)
+          const columns = await readGroup(file, metadata, group, COLUMNS[wantedColumns])
+          takeRows(columns, filter, target, wantedColumns)
         }
       } catch (error) {
         opened.delete(ref.path)
@@ -208,11 +217,12 @@ function takeRows(
   columns: ReadonlyMap<string, DecodedArray>,
   filter: RowFilter,
   target: BarColumns,
-  timesOnly: boolean,
+  wantedColumns: BarFileColumns,
 ): void {
   const symbols = columns.get('symbol')!
   const times = columns.get('time')!
-  const values = timesOnly ? [] : VALUE_NAMES.map((name) => columns.get(name)!)
+  const values = wantedColumns === 'times' ? [] : VALUE_NAMES.map((name) => columns.get(name)!)
+  const recorded = columns.get('recorded')
   let symbol: unknown
   let index = -1
   for (let row = 0; row < symbols.length; row++) {
@@ -227,7 +237,8 @@ function takeRows(
     const to = target.reserve()
     target.series[to] = filter.series[index]!
     target.time[to] = time
-    if (timesOnly) {
+    if (recorded !== undefined) target.recorded[to] = Number(recorded[row])
+    if (values.length === 0) {
       for (const words of target.words) setSafeInteger(words, to, 0)
     } else {
       for (let column = 0; column < values.length; column++) {

@@ -2,12 +2,12 @@ import { type BarSource, type Interval, SCALE_DIGITS } from '@varve/core'
 import type { KeyValue, SchemaElement } from 'hyparquet'
 
 /** Version of the layout below, kept in each file's metadata under `varve.format`. */
-export const LAKE_FORMAT = '1'
+export const LAKE_FORMAT = '2'
 /** Digits of DECIMAL(18,6). */
 const PRECISION = 18
 /** Open, high, low, close and volume, in the order of `BarColumns.values`. */
 export const VALUE_NAMES = ['open', 'high', 'low', 'close', 'volume'] as const
-export const COLUMN_NAMES = ['symbol', 'time', ...VALUE_NAMES] as const
+export const COLUMN_NAMES = ['symbol', 'time', ...VALUE_NAMES, 'recorded'] as const
 
 /** The columns by their physical types. Values are written under this schema, so that no library rescales them. */
 export function physicalSchema(): SchemaElement[] {
@@ -22,13 +22,14 @@ export function physicalSchema(): SchemaElement[] {
     },
     { name: 'time', type: 'INT64', repetition_type: 'REQUIRED' },
     ...VALUE_NAMES.map((name): SchemaElement => ({ name, type: 'INT64', repetition_type: 'REQUIRED' })),
+    { name: 'recorded', type: 'INT64', repetition_type: 'REQUIRED' },
   ]
 }
 
 /** Says what the integers mean: UTC milliseconds, and decimals scaled by 10^6. For the footer only. */
 export function annotateSchema(schema: SchemaElement[]): void {
   for (const element of schema) {
-    if (element.name === 'time') {
+    if (element.name === 'time' || element.name === 'recorded') {
       element.logical_type = { type: 'TIMESTAMP', isAdjustedToUTC: false, unit: 'MILLIS' }
     } else if ((VALUE_NAMES as readonly string[]).includes(element.name)) {
       element.converted_type = 'DECIMAL'

@@ -128,9 +128,11 @@ class GroupBuffer {
   readonly #symbols: string[] = []
   readonly #time: BigInt64Array
   readonly #values: BigInt64Array[]
+  readonly #recorded: BigInt64Array
 
   constructor(capacity: number) {
     this.#time = new BigInt64Array(capacity)
+    this.#recorded = new BigInt64Array(capacity)
     this.#values = VALUE_NAMES.map(() => new BigInt64Array(capacity))
   }
 
@@ -138,6 +140,7 @@ class GroupBuffer {
     const at = this.length++
     this.#symbols.push(symbol)
     this.#time[at] = BigInt(columns.time[row]!)
+    this.#recorded[at] = BigInt(columns.recorded[row]!)
     for (let column = 0; column < this.#values.length; column++)
       this.#values[column]![at] = columns.values[column]![row]!
   }
@@ -161,6 +164,8 @@ class GroupBuffer {
         const values = this.#values[column]!
         return encoded(name, values, smallerEncoding(values.subarray(0, this.length), compress))
       }),
+      // Mostly one instant over and over.
+      encoded('recorded', this.#recorded, 'DELTA_BINARY_PACKED'),
     ]
   }
 }
