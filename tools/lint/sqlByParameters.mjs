@@ -95,6 +95,11 @@ export const sqlByParameters = {
         if (CHECKED.has(callee.property.name)) return true
         // The place a value takes among the parameters: `$${params.push(value)}`.
         if (callee.property.name === 'push' && /^(params|values)$/.test(callee.object.name)) return true
+        if (callee.property.name === 'concat')
+          return (
+            isFixed(callee.object, known, depth + 1) &&
+            node.arguments.every((item) => isFixed(item, known, depth + 1))
+          )
         if (['map', 'join', 'flatMap', 'filter', 'replaceAll'].includes(callee.property.name))
           return isFixed(callee.object, known, depth + 1)
         return false

@@ -1,20 +1,28 @@
-// Long crash runs: `npm run test:long -- --minutes N --seed S`. Goes on where the last run of the same sources
-// stopped, and adds its totals to packages/pipeline/RELIABILITY.md. A run on changed sources starts a new row.
+// Long runs: `npm run test:long -- --minutes N --seed S [--suite NAME]`. Each suite goes on where the last run of the
+// same sources stopped and adds its totals to its own record. A run on changed sources starts a new row. Without
+// --suite the minutes are divided between all suites.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { SUITES, type Suite } from './suites.ts'
 
 const root = resolve(import.meta.dirname, '../..')
-const target = join(root, 'packages/pipeline/RELIABILITY.md')
 const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '10' }, seed: { type: 'string', default: '1' } },
+  options: {
+    minutes: { type: 'string', default: '10' },
+    seed: { type: 'string', default: '1' },
+    suite: { type: 'string' },
+  },
 })
 const minutes = Number(values.minutes)
 const firstSeed = Number(values.seed)
-if (!(minutes > 0) || !Number.isInteger(firstSeed)) {
-  console.error('usage: npm run test:long -- --minutes N --seed S')
+const suites = SUITES.filter((suite) => values.suite === undefined || suite.name === values.suite)
+if (!(minutes > 0) || !Number.isInteger(firstSeed) || suites.length === 0) {
+  console.error(
+    `usage: npm run test:long -- --minutes N --seed S [--suite ${SUITES.map((suite) => suite.name).join('|')}]`,
+  )
   process.exit(2)
 }
 
@@ -27,32 +35,28 @@ interface Row {
   failures: number
 }
 
-const HEADER = `# Reliability of the flow
+function headerOf({ title, text, columns }: Suite): string {
+  return `# ${title}
 
-\`npm run test:long -- --minutes N --seed S\` kills \`varve run\` with SIGKILL at random moments (every second seed also
-during its recovery), on the embedded database and on a Postgres server, runs it again, and compares companies,
-events, bars, lake, coverage, suspect rows and gaps with an uninterrupted run. A failure is any difference, or a
-recovery that does not end well. The market is every 20th symbol of a real tape of the US market, as of 2015-06-30.
+${text}
 Totals count while the sources they were measured on are unchanged; every change of the sources starts a new row.
 
-| date | sources | first seed | seeds × engines | kills | failures |
+| date | sources | first seed | ${columns.join(' | ')} |
 |---|---|---|---|---|---|
 `
+}
 
-/** Everything that runs when the flow runs. */
-function sourcesHash(): string {
+/** A hash of everything that runs when the suite runs. */
+function sourcesHash(suite: Suite): string {
   const hash = createHash('sha256')
-  const files = globSync(
-    ['packages/*/src/**/*.ts', 'apps/cli/src/**/*.ts', 'packages/application/defaults/*.yaml'],
-    { cwd: root },
-  )
+  const files = globSync([...suite.sources], { cwd: root })
   for (const file of files.filter((name) => !name.endsWith('.test.ts')).sort()) {
     hash.update(`${file}\n`).update(readFileSync(join(root, file)))
   }
   return hash.digest('hex').slice(0, 12)
 }
 
-function readRows(): Row[] {
+function readRows(target: string): Row[] {
   if (!existsSync(target)) return []
   return [
     ...readFileSync(target, 'utf8').matchAll(
@@ -68,45 +72,56 @@ function readRows(): Row[] {
   }))
 }
 
-function writeRows(rows: readonly Row[]): void {
-  const lines = rows.map(
-    (row) => `| ${row.date} | ${row.sources} | ${row.seed} | ${row.seeds} | ${row.kills} | ${row.failures} |`,
-  )
-  writeFileSync(target, `${HEADER}${lines.join('\n')}\n`)
+function runSuite(suite: Suite, untilMs: number): Row {
+  const target = join(root, suite.target)
+  const sources = sourcesHash(suite)
+  const rows = readRows(target)
+  let row = rows.find((item) => item.sources === sources && item.seed === firstSeed)
+  if (row === undefined) {
+    row = { sources, seed: firstSeed, date: '', seeds: 0, kills: 0, failures: 0 }
+    rows.push(row)
+  }
+  // Both engines play every seed.
+  const enginesPerSeed = 2
+  while (Date.now() < untilMs) {
+    const { args, env } = suite.command(firstSeed + row.seeds / enginesPerSeed)
+    const result = spawnSync(process.execPath, args, {
+      cwd: root,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, ...env },
+    })
+    process.stdout.write(result.stdout)
+    const totals = suite.read(result.stdout)
+    if (totals === undefined) {
+      const how =
+        result.error?.message ??
+        (result.signal === null ? `exit ${result.status}` : `signal ${result.signal}`)
+      console.error(`a batch of ${suite.name} did not finish (${how}); nothing of it is counted`)
+      process.exit(1)
+    }
+    row.date = new Date().toISOString().slice(0, 10)
+    row.seeds += totals.seeds
+    row.kills += totals.kills
+    row.failures += totals.failures
+    const lines = rows.map(
+      (item) =>
+        `| ${item.date} | ${item.sources} | ${item.seed} | ${item.seeds} | ${item.kills} | ${item.failures} |`,
+    )
+    writeFileSync(target, `${headerOf(suite)}${lines.join('\n')}\n`)
+  }
+  return row
 }
 
-const sources = sourcesHash()
-const rows = readRows()
-let row = rows.find((item) => item.sources === sources && item.seed === firstSeed)
-if (row === undefined) {
-  row = { sources, seed: firstSeed, date: '', seeds: 0, kills: 0, failures: 0 }
-  rows.push(row)
-}
-const ENGINES = 2
-const SEEDS_AT_ONCE = 5
-const deadline = Date.now() + minutes * 60_000
-while (Date.now() < deadline) {
-  const seed = firstSeed + row.seeds / ENGINES
-  const result = spawnSync(
-    process.execPath,
-    [join(root, 'tools/check/crash.ts'), '--seed', String(seed), '--seeds', String(SEEDS_AT_ONCE)],
-    { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] },
+let passed = 0
+let failed = 0
+for (const suite of suites) {
+  const row = runSuite(suite, Date.now() + (minutes * 60_000) / suites.length)
+  passed += row.seeds - row.failures
+  failed += row.failures
+  console.log(
+    `${suite.name}: ${row.seeds} ${suite.columns[0]}, ${row.kills} ${suite.columns[1]}, ${row.failures} failures`,
   )
-  process.stdout.write(result.stdout)
-  const outcomes = [
-    ...result.stdout.matchAll(/seed \d+: killed after ([\d and]+) ms, (same content|FAILED)/g),
-  ]
-  if (outcomes.length !== SEEDS_AT_ONCE * ENGINES) {
-    const how =
-      result.error?.message ?? (result.signal === null ? `exit ${result.status}` : `signal ${result.signal}`)
-    console.error(`the crash run did not finish (${how}); nothing of it is counted`)
-    process.exit(1)
-  }
-  row.date = new Date().toISOString().slice(0, 10)
-  row.seeds += outcomes.length
-  row.kills += outcomes.reduce((sum, [, moments]) => sum + moments!.split(' and ').length, 0)
-  row.failures += outcomes.filter(([, , outcome]) => outcome !== 'same content').length
-  writeRows(rows)
 }
-console.log(`${row.seeds - row.failures} passed, ${row.failures} failed, 0 skipped`)
-process.exitCode = row.failures === 0 ? 0 : 1
+console.log(`${passed} passed, ${failed} failed, 0 skipped`)
+process.exitCode = failed === 0 ? 0 : 1

@@ -1,4 +1,4 @@
-import { type BarSource, type Interval, type SqlTx, VarveError, isVarveError } from '@varve/core'
+import { type BarSource, type Interval, type SqlTx, VarveError, isVarveError, sqlName } from '@varve/core'
 import {
   type BarFileWriter,
   type LakeFileContent,
@@ -263,7 +263,7 @@ async function verifyCount(
   to: number,
 ): Promise<void> {
   const { rows } = await tx.query<{ count: number }>(
-    `SELECT count(*)::int AS count FROM ${barTable(interval).name} WHERE series_id = ANY($1::int[]) AND ts >= $2 AND ts < $3`,
+    `SELECT count(*)::int AS count FROM ${sqlName(barTable(interval).name)} WHERE series_id = ANY($1::int[]) AND ts >= $2 AND ts < $3`,
     [series.map((entry) => entry.id), new Date(from), new Date(to)],
   )
   const found = files.reduce((sum, file) => sum + file.content.rows, 0)

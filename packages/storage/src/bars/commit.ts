@@ -1,4 +1,4 @@
-import { type Interval, type SqlTx, formatScaled, publish } from '@varve/core'
+import { type Interval, type SqlTx, formatScaled, publish, sqlName } from '@varve/core'
 import type { LoadCounts } from '../BarStore.ts'
 import { encodeBarCopy } from '../hot/copyEncoder.ts'
 import { isPartitionMissing } from '../hot/partitions.ts'
@@ -10,7 +10,7 @@ import { type StagedRows, staleError } from './stage.ts'
 
 /** Takes what `encodeBarCopy` makes. */
 export function barCopy(interval: Interval): string {
-  return `COPY ${barTable(interval).name} (series_id, ts, recorded_at, open, high, low, close, volume) FROM STDIN (FORMAT binary)`
+  return `COPY ${sqlName(barTable(interval).name)} (series_id, ts, recorded_at, open, high, low, close, volume) FROM STDIN (FORMAT binary)`
 }
 
 const BAR_ROWS = `unnest($1::int[], $2::timestamptz[], $3::timestamptz[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[], $8::numeric[])
@@ -22,7 +22,7 @@ export async function commitBars(context: StoreContext, tx: SqlTx, staged: Stage
   await lockAndCheck(tx, staged)
   await touchSeries(tx, staged)
   const { rows, seriesIds, hotNew, hotChanged, lateChanged, lateAdded, file, versions } = staged
-  const table = barTable(staged.interval).name
+  const table = sqlName(barTable(staged.interval).name)
   if (hotNew.length > 0) {
     try {
       await tx.copyIn(

@@ -1,4 +1,4 @@
-import { type BarSource, type Interval, barAt, parseScaled } from '@varve/core'
+import { type BarSource, type Interval, barAt, parseScaled, sqlName } from '@varve/core'
 import type { LatestBar } from '../BarStore.ts'
 import { barTable } from './barTables.ts'
 import { MAX_TIME, MIN_TIME } from './instants.ts'
@@ -25,7 +25,7 @@ export async function latestBars(
     volume: string
   }>(
     `SELECT s.id, b.* FROM series s CROSS JOIN LATERAL (
-       SELECT ts, open, high, low, close, volume FROM ${barTable(interval).name} b
+       SELECT ts, open, high, low, close, volume FROM ${sqlName(barTable(interval).name)} b
        WHERE b.series_id = s.id AND b.ts >= s.hot_from ORDER BY b.ts DESC LIMIT 1) b
      WHERE s.id = ANY($1::int[])`,
     [[...byId.keys()]],

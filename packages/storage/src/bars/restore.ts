@@ -1,4 +1,4 @@
-import type { Interval, SqlTx } from '@varve/core'
+import { type Interval, type SqlTx, sqlName } from '@varve/core'
 import type { BarRetentionPolicy } from '../BarStore.ts'
 import { encodeBarCopy } from '../hot/copyEncoder.ts'
 import { ensurePartitions, isPartitionMissing, spansOf } from '../hot/partitions.ts'
@@ -183,7 +183,7 @@ async function deleteLeftover(tx: SqlTx, interval: Interval, moves: readonly Mov
   const from = moves.reduce((least, move) => Math.min(least, move.from), Infinity)
   const to = moves.reduce((most, move) => Math.max(most, move.to), -Infinity)
   await tx.query(
-    `DELETE FROM ${barTable(interval).name} b USING unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS n(id, time_min, time_end)
+    `DELETE FROM ${sqlName(barTable(interval).name)} b USING unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS n(id, time_min, time_end)
      WHERE b.series_id = n.id AND b.ts >= n.time_min AND b.ts < n.time_end AND b.ts >= $4 AND b.ts < $5`,
     [
       moves.map((move) => move.id),

@@ -1,4 +1,4 @@
-import { type Interval, publish } from '@varve/core'
+import { type Interval, publish, sqlName } from '@varve/core'
 import type { BarRetentionPolicy, RetentionResult } from '../BarStore.ts'
 import { dropAbandonedPartitions, ensurePartitions, spanOf } from '../hot/partitions.ts'
 import { archiveBars, loadWatermark } from './archive.ts'
@@ -89,7 +89,7 @@ async function deleteBelowHotFrom(
     deleted += await context.sql.tx(async (tx) => {
       await tx.query('SELECT FROM series WHERE id = ANY($1::int[]) ORDER BY id FOR NO KEY UPDATE', [part])
       const { rowCount } = await tx.query(
-        `DELETE FROM ${barTable(interval).name} b USING series s
+        `DELETE FROM ${sqlName(barTable(interval).name)} b USING series s
          WHERE s.id = ANY($1::int[]) AND b.series_id = s.id AND b.ts < s.hot_from
            AND b.ts < (SELECT max(hot_from) FROM series WHERE id = ANY($1::int[]))`,
         [part],

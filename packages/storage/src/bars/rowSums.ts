@@ -1,4 +1,4 @@
-import type { Interval, SqlTx } from '@varve/core'
+import { type Interval, type SqlTx, sqlName } from '@varve/core'
 import { barTable } from './barTables.ts'
 import { type BarColumns, HIGH_WORD, LOW_WORD, VALUE_COLUMNS } from './BarColumns.ts'
 
@@ -38,7 +38,7 @@ export async function sumsInPostgres(
   const { rows } = await tx.query<{ sums: string }>(
     `SELECT count(*)::text || ' ' || ${sums} AS sums
      FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS n(id, time_min, time_max)
-     JOIN ${barTable(interval).name} b ON b.series_id = n.id AND b.ts >= n.time_min AND b.ts <= n.time_max
+     JOIN ${sqlName(barTable(interval).name)} b ON b.series_id = n.id AND b.ts >= n.time_min AND b.ts <= n.time_max
      CROSS JOIN LATERAL (SELECT ${WEIGHT_SQL} AS weight) w
      WHERE b.ts >= $4 AND b.ts <= $5`,
     [

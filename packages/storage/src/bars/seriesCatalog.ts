@@ -1,4 +1,4 @@
-import type { BarSource, Interval, SqlTx } from '@varve/core'
+import { type BarSource, type Interval, type SqlTx, sqlName } from '@varve/core'
 import { toBarSource } from '../sources.ts'
 import { barTable } from './barTables.ts'
 
@@ -82,7 +82,7 @@ async function lastBars(tx: SqlTx, interval: Interval, ids: readonly number[]): 
   if (ids.length === 0) return new Map()
   const { rows } = await tx.query<{ id: number; last: Date }>(
     `SELECT s.id, greatest(
-       (SELECT max(b.ts) FROM ${barTable(interval).name} b WHERE b.series_id = s.id AND b.ts >= s.hot_from),
+       (SELECT max(b.ts) FROM ${sqlName(barTable(interval).name)} b WHERE b.series_id = s.id AND b.ts >= s.hot_from),
        (SELECT max(l.ts) FROM bars_late l WHERE l.series_id = s.id AND (s.cold_from IS NULL OR l.ts >= s.cold_from)),
        (SELECT max(e.time_max) FROM lake_file_series e JOIN lake_files f ON f.id = e.file_id
         WHERE e.series_id = s.id AND f.removed_at IS NULL AND (s.cold_from IS NULL OR e.time_max >= s.cold_from))

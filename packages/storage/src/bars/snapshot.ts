@@ -1,4 +1,4 @@
-import type { Interval, SqlTx } from '@varve/core'
+import { type Interval, type SqlTx, sqlName } from '@varve/core'
 import { type CopyRow, decodeCopy, int32, int64 } from '../hot/copyDecoder.ts'
 import { PG_EPOCH_MS } from '../hot/copyEncoder.ts'
 import { decodeNumeric } from '../hot/numericCodec.ts'
@@ -115,7 +115,7 @@ export async function loadSnapshot(tx: SqlTx, query: SnapshotQuery): Promise<Sna
   }
   if (!wholeLake) {
     parts.push(`SELECT ${KIND_HOT}::int2, b.series_id, b.ts, ${picked('b')}, NULL::text
-    FROM ${barTable(query.interval).name} b JOIN series s ON s.id = b.series_id
+    FROM ${sqlName(barTable(query.interval).name)} b JOIN series s ON s.id = b.series_id
     WHERE b.series_id = ANY(${ids}) AND b.ts >= ${from} AND b.ts < ${to} AND b.ts >= s.hot_from`)
   }
   if (knownAt !== undefined) {

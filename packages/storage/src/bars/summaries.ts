@@ -1,4 +1,4 @@
-import type { BarSource, Interval } from '@varve/core'
+import { type BarSource, type Interval, sqlName } from '@varve/core'
 import type { BarStats, SeriesSummary, SeriesTimes } from '../BarStore.ts'
 import { MAX_TIME, MIN_TIME } from './instants.ts'
 import { BAR_TABLES } from './barTables.ts'
@@ -15,7 +15,7 @@ export async function loadStats(context: StoreContext): Promise<BarStats> {
     bytes: bigint
     versions: bigint
   }>(
-    `SELECT ${BAR_TABLES.map(({ name }) => `(SELECT count(*) FROM ${name} b JOIN series s ON s.id = b.series_id WHERE b.ts >= s.hot_from)`).join(' + ')} AS hot,
+    `SELECT ${BAR_TABLES.map(({ name }) => `(SELECT count(*) FROM ${sqlName(name)} b JOIN series s ON s.id = b.series_id WHERE b.ts >= s.hot_from)`).join(' + ')} AS hot,
        (SELECT coalesce(sum(rows), 0)::bigint FROM lake_files WHERE removed_at IS NULL)
          + (SELECT count(*) FROM bars_late WHERE added) AS cold,
        (SELECT count(*)::int FROM lake_files WHERE removed_at IS NULL) AS files,

@@ -1,4 +1,4 @@
-import { DAY_MS, type SqlClient, type SqlTx, VarveError, isVarveError, sqlName } from '@varve/core'
+import { DAY_MS, type SqlClient, type SqlTx, type VarveError, isVarveError, sqlName } from '@varve/core'
 import { type BarTable, BAR_TABLES } from '../bars/barTables.ts'
 import { timeLiteral } from '../bars/instants.ts'
 

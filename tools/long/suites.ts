@@ -1,0 +1,123 @@
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '../..')
+
+/** What one batch of a long run found. */
+export interface BatchTotals {
+  /** Seeds, cases or whatever the suite counts by; the next batch begins after them. */
+  readonly seeds: number
+  readonly kills: number
+  readonly failures: number
+}
+
+/** A long run with a record of its own. */
+export interface Suite {
+  readonly name: string
+  /** Where totals are kept. */
+  readonly target: string
+  readonly title: string
+  readonly text: string
+  /** Heads of the columns seeds, kills and failures. */
+  readonly columns: readonly [string, string, string]
+  /** Sources the totals hold for. */
+  readonly sources: readonly string[]
+  /** Arguments of one batch from a seed on. */
+  command(seed: number): { readonly args: readonly string[]; readonly env?: Readonly<Record<string, string>> }
+  /** Totals of a finished batch; `undefined` when it did not finish. */
+  read(output: string): BatchTotals | undefined
+}
+
+const FLOW_SEEDS = 5
+const ENGINES = 2
+const CRASH_SEEDS = 2
+const CRASH_KILLS = 20
+const ORACLE_SEEDS = 25
+const ORACLE_STEPS = 40
+
+const STORAGE_SOURCES = ['packages/storage/src/**/*.ts', 'packages/core/src/**/*.ts']
+
+export const SUITES: readonly Suite[] = [
+  {
+    name: 'flow',
+    target: 'packages/pipeline/RELIABILITY.md',
+    title: 'Reliability of the flow',
+    text: `\`npm run test:long -- --minutes N --seed S\` kills \`varve run\` with SIGKILL at random moments (every second seed also
+during its recovery), on the embedded database and on a Postgres server, runs it again, and compares companies,
+events, bars, lake, coverage, suspect rows and gaps with an uninterrupted run. A failure is any difference, or a
+recovery that does not end well. The market is every 20th symbol of a real tape of the US market, as of 2015-06-30.`,
+    columns: ['seeds × engines', 'kills', 'failures'],
+    sources: ['packages/*/src/**/*.ts', 'apps/cli/src/**/*.ts', 'packages/application/defaults/*.yaml'],
+    command: (seed) => ({
+      args: [join(root, 'tools/check/crash.ts'), '--seed', String(seed), '--seeds', String(FLOW_SEEDS)],
+    }),
+    read(output) {
+      const outcomes = [...output.matchAll(/seed \d+: killed after ([\d and]+) ms, (same content|FAILED)/g)]
+      if (outcomes.length !== FLOW_SEEDS * ENGINES) return undefined
+      return {
+        seeds: outcomes.length,
+        kills: outcomes.reduce((sum, [, moments]) => sum + moments!.split(' and ').length, 0),
+        failures: outcomes.filter(([, , outcome]) => outcome !== 'same content').length,
+      }
+    },
+  },
+  {
+    name: 'storage-crash',
+    target: 'packages/storage/RELIABILITY.md',
+    title: 'Killed at any point',
+    text: `\`npm run test:long -- --suite storage-crash --minutes N --seed S\` kills the store's work with SIGKILL while it opens,
+migrates, loads, archives, expires, compacts, sweeps and finishes, on a Postgres server and on the embedded engine,
+with a late writer and readers beside it, and starts it again. A failure is a gap, a bar twice or a step back in any
+read, any difference from the plan in the end (present values and those known at two past moments), a stray or a
+damaged file. In every batch two controls must fail: a reader that takes bounds and rows by two statements, and a
+second opener of the directory that takes no lock.`,
+    columns: ['seeds × engines', 'kills', 'failures'],
+    sources: STORAGE_SOURCES,
+    command: (seed) => ({
+      args: [
+        '--conditions=@varve/source',
+        '--disable-warning=ExperimentalWarning',
+        join(root, 'tools/check/storageCrash.ts'),
+        ...['--seed', String(seed), '--seeds', String(CRASH_SEEDS), '--kills', String(CRASH_KILLS)],
+      ],
+    }),
+    read(output) {
+      const outcomes = [...output.matchAll(/^(ok|FAIL)\s+(?:postgres|pglite) seed \d+: (\d+) kills/gm)]
+      const controls = [...output.matchAll(/^(ok|FAIL)\s+\w+ control/gm)]
+      if (outcomes.length !== CRASH_SEEDS * ENGINES || controls.length !== ENGINES + 1) return undefined
+      return {
+        seeds: outcomes.length,
+        kills: outcomes.reduce((sum, [, , kills]) => sum + Number(kills), 0),
+        failures: [...outcomes, ...controls].filter(([, outcome]) => outcome !== 'ok').length,
+      }
+    },
+  },
+  {
+    name: 'storage-oracle',
+    target: 'packages/storage/ORACLE.md',
+    title: 'Any history against a plain map',
+    text: `\`npm run test:long -- --suite storage-oracle --minutes N --seed S\` plays generated histories of loads, late rows,
+restatements, older versions that arrive late, moves between hot and cold, expiries, compactions and sweeps, and after
+every step reads a random range (half of them as known at a past moment) and compares it with a map in memory, on a
+Postgres server and on the embedded engine.`,
+    columns: ['seeds × engines', 'cases', 'failures'],
+    sources: STORAGE_SOURCES,
+    command: (seed) => ({
+      args: [
+        join(root, 'node_modules/vitest/vitest.mjs'),
+        'run',
+        'packages/storage/test/oracle.test.ts',
+        '--testTimeout=1800000',
+      ],
+      env: { VARVE_ORACLE_SEED: String(seed), VARVE_ORACLE_SEEDS: String(ORACLE_SEEDS) },
+    }),
+    read(output) {
+      const totals = /^(\d+) passed, (\d+) failed/m.exec(output)
+      if (totals === null || Number(totals[1]) + Number(totals[2]) !== ENGINES) return undefined
+      return {
+        seeds: ORACLE_SEEDS * ENGINES,
+        kills: ORACLE_SEEDS * ENGINES * ORACLE_STEPS,
+        failures: Number(totals[2]),
+      }
+    },
+  },
+]
