@@ -119,6 +119,18 @@ export interface RetentionResult {
   readonly bytes: number
 }
 
+/** What retention would do with one series. Instants are milliseconds UTC. */
+export interface SeriesRetention extends Pick<
+  RetentionResult,
+  'archivedRows' | 'hotDeleted' | 'hotRestored' | 'coldExpired'
+> {
+  readonly symbol: string
+  readonly source: BarSource
+  /** Its bounds afterwards. */
+  readonly hotFrom: number
+  readonly coldFrom: number | null
+}
+
 export interface CompactOptions {
   /** Rewrites even when there is nothing to gain. @defaultValue false */
   readonly force?: boolean
@@ -219,6 +231,8 @@ export interface BarStore {
   latest(interval: Interval, symbols?: readonly string[], source?: BarSource | string): Promise<LatestBar[]>
   /** Moves bars hot → cold → gone, and back to hot where the policy asks for more. Safe to kill at any point and to run again. */
   retain(policy: BarRetentionPolicy, signal?: AbortSignal): Promise<RetentionResult>
+  /** What {@link BarStore.retain} would do, per series it would touch. Changes nothing. */
+  planRetention(policy: BarRetentionPolicy, signal?: AbortSignal): Promise<SeriesRetention[]>
   /** Merges lake files, folds corrections in and drops what has expired. Reads stay exact meanwhile. */
   compact(interval: Interval, options?: CompactOptions): Promise<CompactResult>
   /** Deletes lake files nobody refers to any more. */

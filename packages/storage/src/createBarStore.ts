@@ -7,6 +7,7 @@ import { compactBars } from './bars/compact.ts'
 import { type BarStoreOptions, storeContext } from './bars/options.ts'
 import { readBars } from './bars/read.ts'
 import { retainBars } from './bars/retain.ts'
+import { planRetention } from './bars/retentionPlan.ts'
 import { type StagedRows, stageBars } from './bars/stage.ts'
 import { latestBars } from './bars/latest.ts'
 import { loadStats, loadTimes, summarizeSeries } from './bars/summaries.ts'
@@ -31,6 +32,7 @@ export function createBarStore(options: BarStoreOptions): BarStore {
     },
     read: (query) => readBars(context, query),
     retain: (policy, signal) => retainBars(context, policy, signal),
+    planRetention: (policy, signal) => planRetention(context, policy, signal),
     compact: (interval, compactOptions = {}) => compactBars(context, interval, compactOptions),
     sweep: (sweepOptions) => sweepLake(context, sweepOptions),
     verify: (verifyOptions = {}) => verifyLake(context, verifyOptions.signal),

@@ -12,6 +12,7 @@ export type {
   LatestBar,
   LoadCounts,
   RetentionResult,
+  SeriesRetention,
   SeriesSummary,
   SeriesTimes,
   StageOptions,

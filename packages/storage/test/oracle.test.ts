@@ -249,13 +249,19 @@ describe.each(engines)('any history against a plain map, on %s', (engine) => {
             random() < 0.5 ? null : day(asOf - 15 - Math.floor(random() * 30)),
           ]),
         )
-        const done = await store.retain({
-          interval: '1d',
+        const policy = {
+          interval: '1d' as const,
           asOf: day(asOf),
           archiveTo,
-          hotFrom: (symbol) => hot.get(symbol)!,
-          coldFrom: (symbol) => cold.get(symbol)!,
-        })
+          hotFrom: (symbol: string) => hot.get(symbol)!,
+          coldFrom: (symbol: string) => cold.get(symbol)!,
+        }
+        const planned = await store.planRetention(policy)
+        const done = await store.retain(policy)
+        for (const count of ['archivedRows', 'hotRestored', 'coldExpired'] as const) {
+          const sum = planned.reduce((total, series) => total + series[count], 0)
+          expect(sum, `${count} as planned in step ${step} of seed ${seed}`).toBe(done[count])
+        }
         if (model.series.size > 0) model.watermark = Math.max(model.watermark!, archiveTo)
         let restored = 0
         for (const [key, series] of model.series) {
