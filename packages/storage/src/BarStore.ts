@@ -1,4 +1,5 @@
 import type { Bar, BarBatch, BarSource, Interval, SqlTx, VarveError } from '@varve/core'
+import type { LakeVerifyResult } from './bars/verify.ts'
 
 /** Where rows of a batch go; used only for what the store does not know yet. */
 export interface StagePlan {
@@ -238,7 +239,7 @@ export interface BarStore {
   /** Deletes lake files nobody refers to any more. */
   sweep(options: SweepOptions): Promise<SweepResult>
   /** Reads every live lake file in full and compares its hash with the catalog. */
-  verify(options?: { readonly signal?: AbortSignal }): Promise<VerifyResult>
+  verify(options?: { readonly signal?: AbortSignal }): Promise<LakeVerifyResult>
   stats(): Promise<BarStats>
   /** First and last bar and row count of every series, by symbol. */
   seriesSummary(interval: Interval, source?: BarSource | string): Promise<SeriesSummary[]>

@@ -18,6 +18,8 @@ export interface BarStoreOptions extends BarStoreSettings {
   readonly lake: LakeFiles
   /** @defaultValue `systemClock` */
   readonly clock?: Clock
+  /** What reads lake files, such as one of `@varve/storage/duckdb`. @defaultValue plain JavaScript */
+  readonly reader?: BarFileReader
 }
 
 /** What the parts of the store share. */
@@ -32,7 +34,7 @@ export interface StoreContext extends Required<BarStoreSettings> {
 export function storeContext(options: BarStoreOptions): StoreContext {
   const { sql, lake, clock = systemClock } = options
   const context = { ...checkedOptions(barStoreOptionsSchema, options, 'the bar store'), sql, lake, clock }
-  return { ...context, reader: createBarFileReader(context) }
+  return { ...context, reader: options.reader ?? createBarFileReader(context) }
 }
 
 /** Hours a market trades a day; only to size chunks of intraday bars. */

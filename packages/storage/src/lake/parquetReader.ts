@@ -1,4 +1,4 @@
-import { VarveError, errorMessage } from '@varve/core'
+import { VarveError, errorMessage, isVarveError } from '@varve/core'
 import {
   type AsyncBuffer,
   type DecodedArray,
@@ -8,6 +8,7 @@ import {
 } from 'hyparquet'
 import { zstdDecompressSync } from 'node:zlib'
 import { type BarColumns, setSafeInteger } from '../bars/BarColumns.ts'
+import { createCoalescingFile, rowGroupRange } from './coalescing.ts'
 import type { LakeFiles } from './LakeFiles.ts'
 import { LAKE_FORMAT, VALUE_NAMES, stripSchema } from './parquetSchema.ts'
 
@@ -28,6 +29,7 @@ export interface RowFilter {
 }
 
 interface OpenedGroup {
+  readonly index: number
   readonly start: number
   readonly rows: number
   readonly symbolMin: string
@@ -101,13 +103,19 @@ export function createBarFileReader(options: BarFileReaderOptions): BarFileReade
     async read(ref, filter, target, wantedColumns = 'values') {
       try {
         const { file, metadata, groups } = await openFile(ref)
-        for (const group of groups) {
-          if (!wanted(group, filter)) continue
-          const columns = await readGroup(file, metadata, group, COLUMNS[wantedColumns])
-          takeRows(columns, filter, target, wantedColumns)
+        const names = COLUMNS[wantedColumns]
+        const picked = groups.filter((group) => wanted(group, filter))
+        const together = createCoalescingFile(
+          file,
+          picked.map((group) => rowGroupRange(metadata.row_groups[group.index]!, names)),
+        )
+        for (const group of picked) {
+          takeRows(await readGroup(together, metadata, group, names), filter, target, wantedColumns)
         }
       } catch (error) {
         opened.delete(ref.path)
+        // A lake out of reach says so itself; its files may be perfect.
+        if (isVarveError(error) && error.code !== 'LAKE_UNREADABLE') throw error
         throw unreadable(lake, ref.path, error)
       }
     },
@@ -133,12 +141,13 @@ async function openBarFile(lake: LakeFiles, ref: LakeFileRef, footerBytes: numbe
     throw new Error(`it holds ${metadata.num_rows} rows where the catalog says ${ref.rows}`)
   }
   let start = 0
-  const groups = metadata.row_groups.map((group): OpenedGroup => {
+  const groups = metadata.row_groups.map((group, index): OpenedGroup => {
     const symbols = group.columns[0]?.meta_data?.statistics
     const times = group.columns[1]?.meta_data?.statistics
     const first = start
     start += Number(group.num_rows)
     return {
+      index,
       start: first,
       rows: Number(group.num_rows),
       symbolMin: String(symbols?.min_value ?? ''),

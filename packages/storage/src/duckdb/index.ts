@@ -1,0 +1,7 @@
+export { createDuckdbReader } from './DuckdbReader.ts'
+export type { DuckdbReader, DuckdbReaderOptions } from './DuckdbReader.ts'
+export { openBarFileReader } from './openBarFileReader.ts'
+export type { BarFileEngine, OpenBarFileReaderOptions, OpenedBarFileReader } from './openBarFileReader.ts'
+export { isDuckdbInstalled } from './DuckdbPool.ts'
+export { duckdbReaderOptionsSchema } from './options.ts'
+export type { DuckdbReaderSettings } from './options.ts'
