@@ -141,7 +141,8 @@ Examples:
 
   command(program, 'retention', 'move bars to the lake and delete what has expired')
     .addOption(asOfOption())
-    .addHelpText('after', '\nExample:\n  varve retention --as-of 2015-07-31')
+    .option('--dry-run', 'only show what would move, and by which rule')
+    .addHelpText('after', '\nExamples:\n  varve retention --dry-run\n  varve retention --as-of 2015-07-31')
     .action(async (options) => (await import('./commands/stages.ts')).retention(options))
 
   command(program, 'status', 'what is held, and how much')
@@ -162,9 +163,16 @@ Examples:
     .option('--to <date>', 'last date (YYYY-MM-DD)')
     .option('--source <name>', 'provider, or provider/feed')
     .option('--include-suspect', 'also rows that validation set aside, with their rule')
+    .option('--known-at <instant>', 'as this store knew them then: a date or an ISO instant')
+    .addOption(
+      new Option('--tier <tier>', 'Postgres alone, the lake alone, or both as one')
+        .choices(['both', 'hot', 'cold'])
+        .default('both'),
+    )
+    .option('--allow-partial', 'when the lake cannot be read, print what Postgres holds and say so')
     .addHelpText(
       'after',
-      '\nExamples:\n  varve bars AAPL --from 2015-06-01 --to 2015-06-30\n  varve bars AAPL --interval 5m --json',
+      '\nExamples:\n  varve bars AAPL --from 2015-06-01 --to 2015-06-30\n  varve bars AAPL --interval 5m --json\n  varve bars AAPL --known-at 2015-06-30',
     )
     .action(async (symbol: string, options) => (await import('./commands/queries.ts')).bars(symbol, options))
 
@@ -172,6 +180,9 @@ Examples:
   command(lake, 'verify', 'read every file again and compare it with what was recorded')
     .addHelpText('after', '\nExample:\n  varve lake verify')
     .action(async (options: GlobalOptions) => (await import('./commands/lake.ts')).verify(options))
+  command(lake, 'manifest', 'write down what the lake holds, so that it can be read without Varve')
+    .addHelpText('after', '\nExample:\n  varve lake manifest')
+    .action(async (options: GlobalOptions) => (await import('./commands/lake.ts')).manifest(options))
   command(lake, 'compact', 'merge small files and fold corrections in')
     .addHelpText('after', '\nExample:\n  varve lake compact')
     .action(async (options: GlobalOptions) => (await import('./commands/lake.ts')).compact(options))

@@ -30,16 +30,17 @@ import {
   type StateManager,
 } from '@varve/runtime'
 import {
+  type LakeFiles,
   createBarStore,
   createCompanyStore,
   createCoverageStore,
   createGapStore,
-  createLocalLake,
   createPgliteClient,
   createPostgresClient,
   createQuarantineStore,
   storageMigrations,
 } from '@varve/storage'
+import { type OpenLake, openLake } from './openLake.ts'
 import { barStoreOptionsOf, pipelineOptionsOf, retentionOf, universeOf } from './settings/derive.ts'
 import type { Settings } from './settings/sections.ts'
 
@@ -84,6 +85,8 @@ export interface Application extends AsyncDisposable {
   readonly lock: Lock
   /** Documents that survive a restart, shared by every process on this database. */
   readonly state: StateManager
+  /** Files of the lake. */
+  readonly lake: LakeFiles
   /**
    * The same application at another session, and with settings that have changed since. Only the original is to be
    * closed.
@@ -138,6 +141,7 @@ export async function openApplication(options: OpenApplicationOptions): Promise<
       fixedAsOf,
       lock: createLock({ ...settings.daemon.lock, store: createPostgresLockStore({ sql }) }),
       state: createStateManager({ store: createPostgresStateStore({ sql }) }),
+      lake: running.get('lake').files,
       components: () => running.status(),
       close: () => running.close(),
       [Symbol.asyncDispose]: () => running.close(),
@@ -189,14 +193,18 @@ function contextOf(
         },
         stop: (sql) => sql.close(),
       }),
+      lake: component({ start: () => openLake(settings, locations.lake), stop: (lake) => lake.close() }),
       dualStorage: component({
-        dependsOn: ['database'],
-        start: (parts) =>
-          createBarStore({
+        dependsOn: ['database', 'lake'],
+        start(parts) {
+          const { files, reader } = parts.get<OpenLake>('lake')
+          return createBarStore({
             ...barStoreOptionsOf(settings),
             sql: parts.get<SqlClient>('database'),
-            lake: createLocalLake({ directory: locations.lake }),
-          }),
+            lake: files,
+            reader,
+          })
+        },
       }),
       eventBus: component({
         dependsOn: ['database'],

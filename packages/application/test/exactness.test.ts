@@ -92,7 +92,7 @@ describe.each(engines)('from the text of a file to the lake and back on %s', (en
           expect(report.storage.coldRows).toBeGreaterThan(0)
           const found = []
           for (const { symbol } of expected) {
-            const rows = await bars(app, { symbol, interval: '1d', source: `import/${name}` })
+            const { rows } = await bars(app, { symbol, interval: '1d', source: `import/${name}` })
             expect(rows).toHaveLength(1)
             found.push(rows[0])
           }
@@ -147,10 +147,10 @@ describe.each(engines)('from the text of a file to the lake and back on %s', (en
         raw: { open: '0.0000001' },
       },
     ])
-    expect(await bars(app, { symbol: 'SEVEN', interval: '1d' })).toMatchObject([
+    expect((await bars(app, { symbol: 'SEVEN', interval: '1d' })).rows).toMatchObject([
       { time: '2015-03-03', open: '1' },
     ])
-    expect(await bars(app, { symbol: 'OK', interval: '1d' })).toMatchObject([
+    expect((await bars(app, { symbol: 'OK', interval: '1d' })).rows).toMatchObject([
       { high: '1.000001', low: '0.999999' },
     ])
   })

@@ -32,14 +32,17 @@ export function hotDaysOf(
   return need?.hotDays ?? ctx.retention.imported.hotDays
 }
 
-/** The fewest hot days any series of the interval has: the archive watermark lies that far back. */
+/** The fewest days any series of the interval is hot, or may be kept: the archive watermark lies that far back. */
 export function watermarkDate(
   ctx: Pick<PipelineContext, 'retention'>,
   interval: Interval,
   asOf: SessionDate,
 ): SessionDate {
   const hot = ([0, 1, 2, 3] as const).map((layer) => hotDaysOf(ctx, layer, interval))
-  return addDays(asOf, -Math.min(...hot, ctx.retention.imported.hotDays))
+  return addDays(
+    asOf,
+    -Math.min(...hot, ctx.retention.imported.hotDays, ...Object.values(ctx.retention.licences)),
+  )
 }
 
 /**

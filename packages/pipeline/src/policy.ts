@@ -59,6 +59,12 @@ export const retentionSchema = z.strictObject({
     })
     .prefault({})
     .describe("Series loaded with varve import, whatever their symbol's layer"),
+  licences: z
+    .record(z.string().min(1), z.int().min(1))
+    .default({})
+    .describe(
+      'Days a vendor lets its data be kept, by provider; the stricter of this and the layer holds, as polygon: 730',
+    ),
 })
 
 /** How long everything is kept. */

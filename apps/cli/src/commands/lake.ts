@@ -1,4 +1,4 @@
-import { compactLake, verifyLake } from '@varve/application'
+import { compactLake, verifyLake, writeLakeManifest } from '@varve/application'
 import { VarveError } from '@varve/core'
 import { bytes, count, print, printJson } from '../output/print.ts'
 import type { GlobalOptions } from '../program.ts'
@@ -11,7 +11,9 @@ export async function verify(options: GlobalOptions): Promise<void> {
   )
   if (options.json === true) printJson(result)
   else {
-    for (const item of result.problems) print(`${item.path}: ${item.problem}`)
+    for (const item of result.problems) print(`${item.kind}: ${item.path}: ${item.problem}`)
+    if (result.orphans.length > 0)
+      print(`${count(result.orphans.length)} files nobody refers to; "varve lake compact" removes old ones`)
     if (result.problems.length === 0)
       print(
         `every file of the lake is as it was written (${count(result.files)} files, ${count(result.rows)} rows)`,
@@ -42,4 +44,18 @@ export async function compact(options: GlobalOptions): Promise<void> {
       `${item.interval}: ${count(item.filesBefore)} files → ${count(item.filesAfter)}, ${count(item.rows)} rows, ${bytes(item.bytes)}`,
     )
   }
+}
+
+export async function manifest(options: GlobalOptions): Promise<void> {
+  const result = await withApplication(
+    { settings: await settingsOf(options), dataDir: dataDirOf(options), mustExist: true },
+    (app) => writeLakeManifest(app),
+  )
+  if (options.json === true) {
+    printJson(result)
+    return
+  }
+  print(
+    `${count(result.files)} files, ${count(result.rows)} rows, ${bytes(result.bytes)} in ${result.paths.join(' and ')}`,
+  )
 }

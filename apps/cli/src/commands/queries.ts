@@ -1,5 +1,5 @@
 import { bars as barsUseCase, status as statusUseCase, why as whyUseCase } from '@varve/application'
-import { parseInterval, parseSessionDate } from '@varve/core'
+import { DAY_MS, VarveError, parseInterval, parseSessionDate } from '@varve/core'
 import { bytes, count, print, printJson, table } from '../output/print.ts'
 import type { GlobalOptions } from '../program.ts'
 import { dataDirOf, settingsOf } from '../session.ts'
@@ -82,14 +82,21 @@ export interface BarsCommandOptions extends GlobalOptions {
   readonly to?: string
   readonly source?: string
   readonly includeSuspect?: boolean
+  readonly knownAt?: string
+  readonly tier?: 'both' | 'hot' | 'cold'
+  readonly allowPartial?: boolean
 }
 
 export async function bars(symbol: string, options: BarsCommandOptions): Promise<void> {
   const interval = parseInterval(options.interval)
   const from = options.from === undefined ? undefined : parseSessionDate(options.from)
   const to = options.to === undefined ? undefined : parseSessionDate(options.to)
-  const rows = await openForReading(await settingsOf(options), dataDirOf(options), (app) =>
+  const knownAt = options.knownAt === undefined ? undefined : parseInstant(options.knownAt)
+  const { rows, partial } = await openForReading(await settingsOf(options), dataDirOf(options), (app) =>
     barsUseCase(app, {
+      knownAt,
+      tiers: options.tier,
+      allowPartial: options.allowPartial,
       symbol,
       interval,
       from,
@@ -98,6 +105,7 @@ export async function bars(symbol: string, options: BarsCommandOptions): Promise
       includeSuspect: options.includeSuspect,
     }),
   )
+  if (partial !== undefined) process.stderr.write(`warning: bars of the lake are missing: ${partial}\n`)
   if (options.json === true) {
     printJson(rows)
     return
@@ -112,4 +120,14 @@ export async function bars(symbol: string, options: BarsCommandOptions): Promise
       `${row.time.padEnd(24)}${cells}  ${row.source}${row.suspect === undefined ? '' : `  suspect: ${row.suspect}`}`,
     )
   }
+}
+
+/** A date (its end, UTC) or an ISO instant. */
+function parseInstant(text: string): number {
+  const time = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(text) + DAY_MS - 1 : Date.parse(text)
+  if (!Number.isNaN(time)) return time
+  throw new VarveError(`"${text}" is no instant; use 2015-06-30 or 2015-06-30T20:00:00Z`, {
+    code: 'DATE_INVALID',
+    details: { found: text },
+  })
 }

@@ -75,20 +75,48 @@ export async function gaps(options: StageOptions & { readonly heal?: boolean }):
     )
 }
 
-export async function retention(options: StageOptions): Promise<void> {
+export async function retention(options: StageOptions & { readonly dryRun?: boolean }): Promise<void> {
   const settings = await settingsOf(options)
   const result = await withApplication(
     { settings, dataDir: dataDirOf(options), asOf: options.asOf, mustExist: true },
-    (app, signal) => retentionUseCase(app, { signal }),
+    (app, signal) => retentionUseCase(app, { dryRun: options.dryRun, signal }),
   )
   if (options.json === true) {
     printJson(result)
     return
   }
-  print(`Retention as of ${result.asOf}`)
+  print(
+    result.dryRun
+      ? `Retention as of ${result.asOf} would do this; nothing has been changed`
+      : `Retention as of ${result.asOf}`,
+  )
+  if (result.moves.length === 0) {
+    print('nothing to move')
+    return
+  }
   for (const line of table([
-    ['interval', 'archived', 'left Postgres', 'expired'],
-    ...result.intervals.map((item) => [item.interval, item.archivedRows, item.hotDeleted, item.coldExpired]),
+    [
+      'interval',
+      'layer',
+      'source',
+      'symbols',
+      'to the lake',
+      'from Postgres',
+      'back to Postgres',
+      'expired',
+      'why',
+    ],
+    ...result.moves.map((move) => [
+      move.interval,
+      move.layer ?? '-',
+      move.source,
+      move.symbols,
+      move.archivedRows,
+      move.hotDeleted,
+      move.hotRestored,
+      move.coldExpired,
+      move.why,
+    ]),
   ])) {
     print(line)
   }

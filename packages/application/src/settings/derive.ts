@@ -42,7 +42,15 @@ export function pipelineOptionsOf(settings: Settings): PipelineOptions {
 
 /** How bars are kept, hot and cold. */
 export function barStoreOptionsOf({ storage }: Pick<Settings, 'storage'>): BarStoreSettings {
-  const { directory: _directory, sweepGraceMs: _sweepGraceMs, ...lake } = storage.lake
+  const {
+    directory: _directory,
+    sweepGraceMs: _sweepGraceMs,
+    engine: _engine,
+    duckdb: _duckdb,
+    s3: _s3,
+    encryptionKey: _encryptionKey,
+    ...lake
+  } = storage.lake
   return { ...storage.hot, ...lake }
 }
 

@@ -1,4 +1,7 @@
+import { secret } from '@varve/config'
 import { barStoreOptionsSchema, quarantineOptionsSchema } from '@varve/storage'
+import { duckdbReaderOptionsSchema } from '@varve/storage/duckdb'
+import { s3LakeOptionsSchema } from '@varve/storage/s3'
 import { z } from 'zod'
 
 const { batchSize, chunkSymbols, deleteSeries, dropLockTimeoutMs, copyChunkBytes, ...lake } =
@@ -29,6 +32,24 @@ export const storageSettingsSchema = z.strictObject({
         .min(1)
         .optional()
         .describe('Folder of the Parquet lake; "lake" in the data directory without it'),
+      engine: z
+        .enum(['auto', 'duckdb', 'hyparquet'])
+        .default('auto')
+        .describe('What reads the lake; auto takes DuckDB where it is installed and the lake is a folder'),
+      duckdb: z.strictObject(duckdbReaderOptionsSchema.shape).prefault({}).describe('What DuckDB may use'),
+      s3: z
+        .strictObject({
+          ...s3LakeOptionsSchema.shape,
+          accessKeyId: secret({ kind: 'apiKey' })
+            .optional()
+            .describe('Key id; without it the environment of the process decides, as for every AWS program'),
+          secretAccessKey: secret({ kind: 'apiKey' }).optional().describe('Its secret'),
+        })
+        .optional()
+        .describe('A lake in an S3 bucket instead of a folder'),
+      encryptionKey: secret({ minLength: 16 })
+        .optional()
+        .describe('Encrypts lake files with AES-256: 32 bytes as base64 or hex, or a passphrase'),
       ...lake,
       sweepGraceMs: z
         .int()

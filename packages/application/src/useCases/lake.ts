@@ -1,9 +1,22 @@
 import { INTERVALS } from '@varve/core'
+import { exportManifest } from '@varve/storage'
 import type { Application } from '../openApplication.ts'
 
 /** Reads every file of the lake again and compares it with what was recorded when it was written. */
 export function verifyLake(app: Application): ReturnType<Application['context']['bars']['verify']> {
   return app.context.bars.verify()
+}
+
+/** Writes `manifest.json` into the lake: every file with its hash, so that others read the lake without the database. */
+export async function writeLakeManifest(app: Application): Promise<{
+  readonly paths: readonly string[]
+  readonly files: number
+  readonly rows: number
+  readonly bytes: number
+  readonly sha256: string
+}> {
+  const { manifest, paths } = await exportManifest(app.context.sql, app.lake)
+  return { paths, ...manifest.totals, sha256: manifest.sha256 }
 }
 
 export interface LakeCompaction {

@@ -148,6 +148,19 @@ export interface BarsOptions {
   readonly source?: string
   /** Also gives rows that validation set aside, each with the rule that stopped it. */
   readonly includeSuspect?: boolean
+  /** As the store knew them then, milliseconds UTC. */
+  readonly knownAt?: number
+  /** `hot`: Postgres alone. `cold`: the lake alone. @defaultValue 'both' */
+  readonly tiers?: 'both' | 'hot' | 'cold'
+  /** Answers with what Postgres holds when the lake cannot be read, and says so. @defaultValue false */
+  readonly allowPartial?: boolean
+}
+
+/** Bars, and whether some are missing because the lake could not be read. */
+export interface BarsReport {
+  readonly rows: readonly BarRow[]
+  /** Why rows are missing; only where that was allowed. */
+  readonly partial?: string
 }
 
 export interface BarRow {
@@ -169,7 +182,7 @@ export interface BarRow {
  *
  * @throws `SYMBOL_UNKNOWN` when nothing was ever held of the symbol
  */
-export async function bars(app: Application, options: BarsOptions): Promise<BarRow[]> {
+export async function bars(app: Application, options: BarsOptions): Promise<BarsReport> {
   const { context } = app
   const { symbol, interval } = options
   const start = (date: SessionDate) =>
@@ -184,7 +197,14 @@ export async function bars(app: Application, options: BarsOptions): Promise<BarR
       : feed.length === 0
         ? provider
         : await exactSource(app, provider, feed.join('/'))
-  for await (const batch of context.bars.read({ interval, symbols: [symbol], from, to, source })) {
+  let partial: string | undefined
+  const { knownAt, tiers, allowPartial = false } = options
+  const query = { interval, symbols: [symbol], from, to, source, knownAt, tiers }
+  for await (const batch of context.bars.read({
+    ...query,
+    onLakeFailure: allowPartial ? 'partial' : 'error',
+  })) {
+    partial ??= batch.partial?.cause.message
     for (let row = 0; row < batch.length; row++) {
       const bar = barAt(batch, row)
       rows.push({
@@ -200,7 +220,8 @@ export async function bars(app: Application, options: BarsOptions): Promise<BarR
   }
   if (options.includeSuspect === true) rows.push(...(await suspectRows(app, options, from, to)))
   if (rows.length === 0) await refuseUnknown(app, symbol)
-  return rows.sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0))
+  rows.sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0))
+  return { rows, ...(partial === undefined ? {} : { partial }) }
 }
 
 async function exactSource(app: Application, provider: string, feed: string) {

@@ -10,7 +10,10 @@ import {
   refreshDaily,
   refreshListing,
   requestBackfills,
+  planRetention,
   retainBars,
+  type RetainResult,
+  type RetentionMove,
   type RunReport,
   scanUniverse,
   detectGaps,
@@ -133,16 +136,24 @@ export async function gaps(
   return buildReport(context, { asOf, tally, startedMs })
 }
 
-/** Applies the retention policy as of the session. */
+/** What retention moves, per interval, layer and source, and what came of it; nothing comes of a dry run. */
+export interface RetentionReport {
+  readonly asOf: SessionDate
+  readonly dryRun: boolean
+  readonly moves: readonly RetentionMove[]
+  readonly intervals: readonly RetainResult[]
+}
+
+/** Applies the retention policy as of the session, or only says what it would do. */
 export async function retention(
   app: Application,
-  options: { readonly signal?: AbortSignal } = {},
-): Promise<{
-  readonly asOf: SessionDate
-  readonly intervals: Awaited<ReturnType<typeof retainBars>>
-}> {
+  options: { readonly dryRun?: boolean; readonly signal?: AbortSignal } = {},
+): Promise<RetentionReport> {
   await refuseOlderSession(app)
-  return { asOf: app.asOf, intervals: await retainBars(app.context, app.asOf, { signal: options.signal }) }
+  const { signal, dryRun = false } = options
+  const moves = await planRetention(app.context, app.asOf, { signal })
+  const intervals = dryRun ? [] : await retainBars(app.context, app.asOf, { signal })
+  return { asOf: app.asOf, dryRun, moves, intervals }
 }
 
 export function unknownSymbol(symbols: readonly string[]): VarveError {

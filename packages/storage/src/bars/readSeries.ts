@@ -65,6 +65,7 @@ const LAKE_FAILURES: ReadonlySet<string> = new Set([
   'LAKE_UNREADABLE',
   'LAKE_UNREACHABLE',
   'LAKE_ACCESS_DENIED',
+  'ENCRYPTED_DATA_DAMAGED',
 ])
 
 function combine(lake: BarColumns, snapshot: Snapshot, seriesCount: number, range: ReadRange): BarColumns {

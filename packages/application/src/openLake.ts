@@ -1,0 +1,57 @@
+import {
+  type BarFileReader,
+  type LakeFiles,
+  createBarFileReader,
+  createEncryptedLake,
+  createEncryptionKeys,
+  createLocalLake,
+} from '@varve/storage'
+import type { Settings } from './settings/sections.ts'
+
+/** The lake of an installation, and what reads its bar files. */
+export interface OpenLake {
+  readonly files: LakeFiles
+  readonly reader: BarFileReader
+  close(): Promise<void>
+}
+
+/**
+ * Opens the lake the settings name: a folder or a bucket, encrypted or not. Engines that are not needed are not
+ * loaded.
+ *
+ * @param directory - the folder, for a lake that is one
+ */
+export async function openLake({ storage }: Pick<Settings, 'storage'>, directory: string): Promise<OpenLake> {
+  const { s3, encryptionKey, engine, duckdb, footerCacheFiles, footerBytes } = storage.lake
+  const closers: (() => Promise<void>)[] = []
+  let files: LakeFiles
+  if (s3 === undefined) {
+    files = createLocalLake({ directory })
+  } else {
+    const { accessKeyId, secretAccessKey, ...options } = s3
+    const { createS3Lake } = await import('@varve/storage/s3')
+    const bucket = createS3Lake({
+      ...options,
+      ...(accessKeyId === undefined || secretAccessKey === undefined
+        ? {}
+        : { credentials: { accessKeyId, secretAccessKey } }),
+    })
+    closers.push(() => bucket.close())
+    files = bucket
+  }
+  if (encryptionKey !== undefined)
+    files = createEncryptedLake(files, createEncryptionKeys({ secret: encryptionKey }))
+  const readable = { lake: files, footerCacheFiles, footerBytes }
+  // DuckDB reads plain files of this machine only.
+  if (engine === 'hyparquet' || (engine === 'auto' && (s3 !== undefined || encryptionKey !== undefined))) {
+    return { files, reader: createBarFileReader(readable), close: () => closeAll(closers) }
+  }
+  const { openBarFileReader } = await import('@varve/storage/duckdb')
+  const reader = await openBarFileReader({ ...readable, engine, duckdb, directory })
+  closers.push(() => reader.close())
+  return { files, reader, close: () => closeAll(closers) }
+}
+
+async function closeAll(closers: readonly (() => Promise<void>)[]): Promise<void> {
+  for (const close of [...closers].reverse()) await close()
+}

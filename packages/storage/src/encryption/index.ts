@@ -1,0 +1,7 @@
+export { encryptionOptionsSchema } from './options.ts'
+export type { EncryptionSettings } from './options.ts'
+export { EncryptionKey, createEncryptionKeys } from './EncryptionKeys.ts'
+export type { EncryptionKeys, EncryptionKeysOptions, ScryptDerivation } from './EncryptionKeys.ts'
+export { decryptBytes, decryptStream, encryptBytes, encryptStream } from './encryptStream.ts'
+export type { ByteChunks, EncryptOptions } from './encryptStream.ts'
+export { createEncryptedLake } from './encryptedLake.ts'
