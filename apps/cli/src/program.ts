@@ -187,6 +187,7 @@ Examples:
     .addHelpText('after', '\nExample:\n  varve lake compact')
     .action(async (options: GlobalOptions) => (await import('./commands/lake.ts')).compact(options))
 
+  addDatabaseCommands(program)
   addConfigCommands(program)
 
   command(program, 'doctor', 'what is right, what is wrong, and how to mend it')
@@ -209,6 +210,51 @@ Examples:
     .action(async (options) => (await import('./commands/daemon.ts')).daemon(options))
 
   return program
+}
+
+function addDatabaseCommands(program: Command): void {
+  const db = program.command('db').description('look after the database, back it up and restore it')
+  const load = () => import('./commands/db.ts')
+  const fromOption = () => new Option('--from <dir>', 'folder of the backups (default: backup.yaml)')
+
+  command(db, 'migrate', 'bring the schema up to date; a filled database is backed up before')
+    .addHelpText('after', '\nExample:\n  varve db migrate')
+    .action(async (options: GlobalOptions) => (await load()).migrate(options))
+  command(db, 'backup', 'make one restore point of database, lake and configuration')
+    .option('--to <dir>', 'folder it goes to (default: backup.yaml, or backups in the data directory)')
+    .addOption(
+      new Option(
+        '--kind <kind>',
+        'whose stored data is trusted: nobody, every earlier backup, the last full one',
+      )
+        .choices(['full', 'incremental', 'differential'])
+        .default('full'),
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  varve db backup\n  varve db backup --to /mnt/backups --kind incremental',
+    )
+    .action(async (options) => (await load()).backup(options))
+  command(db, 'backups', 'restore points there are, newest first')
+    .addOption(fromOption())
+    .addHelpText('after', '\nExample:\n  varve db backups --from /mnt/backups')
+    .action(async (options) => (await load()).backups(options))
+  command(db, 'restore', 'restore a backup into an empty place, or only try it with --verify')
+    .argument('[id]', 'the backup, as "varve db backups" names it')
+    .addOption(fromOption())
+    .option('--verify', 'restore into a scratch database, compare everything, drop it again')
+    .option('--at <instant>', 'the last backup at or before this: a date or an ISO instant')
+    .option('--into <dir>', 'data directory to make; with a database server configured, its lake goes there')
+    .option('--config-into <dir>', 'folder to put the configuration into')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  varve db restore --verify 20260110T020000Z-1f2e3d4c
+  varve db restore 20260110T020000Z-1f2e3d4c --into .varve-restored
+  varve db restore --at 2026-01-10 --into .varve-restored`,
+    )
+    .action(async (id: string | undefined, options) => (await load()).restore(id, options))
 }
 
 function addConfigCommands(program: Command): void {

@@ -18,6 +18,7 @@ import {
 } from '@varve/runtime'
 import fastify from 'fastify'
 import { deliverAlerts } from './alerts.ts'
+import { openBackupSchedule } from './backupSchedule.ts'
 import type { Application } from './openApplication.ts'
 import type { Settings } from './settings/sections.ts'
 import { run } from './useCases/run.ts'
@@ -37,6 +38,8 @@ export interface DaemonOptions {
   readonly settings: Settings
   /** Without it settings do not change until the next start. */
   readonly live?: LiveSettings
+  /** Folder of the configuration, for backups. @defaultValue it is not backed up */
+  readonly configDirectory?: string | null
   /** @defaultValue JSON lines on standard error */
   readonly logger?: Logger
   readonly clock?: Clock
@@ -127,6 +130,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   tasks.run({ name: 'cycles', group: 'data', critical: true }, (signal) =>
     loop({ app, options, state, signal, clock, logger }),
   )
+  if (settings.backup.enabled) {
+    const { configDirectory } = options
+    const schedule = await openBackupSchedule(app, { clock, configDirectory })
+    shutdown.add({ name: 'backups', group: 'data', stop: () => schedule.close() })
+    tasks.run({ name: 'backups', group: 'data' }, (signal) => schedule.follow(signal))
+  }
   let stopping: Promise<ShutdownResult> | undefined
   const finish = (reason: string): Promise<ShutdownResult> => {
     stopping ??= (async () => {

@@ -2,12 +2,12 @@ import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createExchangeCalendar } from '@varve/calendar'
 import {
-  applyMigrations,
   type Clock,
   errorMessage,
   isVarveError,
   type Lock,
   parseSessionDate,
+  publish,
   type Secret,
   type SessionCalendar,
   type SessionDate,
@@ -15,7 +15,7 @@ import {
   systemClock,
   VarveError,
 } from '@varve/core'
-import { createEventStore, createJobEngine, eventsMigrations } from '@varve/events'
+import { createEventStore, createJobEngine } from '@varve/events'
 import { BACKFILL_QUEUE, type PipelineContext } from '@varve/pipeline'
 import type { MarketDataProvider } from '@varve/providers'
 import {
@@ -26,10 +26,11 @@ import {
   createPostgresLockStore,
   createPostgresStateStore,
   createStateManager,
-  runtimeMigrations,
   type StateManager,
 } from '@varve/runtime'
 import {
+  type BackupManifest,
+  createBackup,
   type LakeFiles,
   createBarStore,
   createCompanyStore,
@@ -38,8 +39,10 @@ import {
   createPgliteClient,
   createPostgresClient,
   createQuarantineStore,
-  storageMigrations,
+  migrateWithBackup,
 } from '@varve/storage'
+import { backupKeys, openBackups } from './backups.ts'
+import { MIGRATIONS } from './migrations.ts'
 import { type OpenLake, openLake } from './openLake.ts'
 import { barStoreOptionsOf, pipelineOptionsOf, retentionOf, universeOf } from './settings/derive.ts'
 import type { Settings } from './settings/sections.ts'
@@ -180,11 +183,17 @@ function contextOf(
     components: {
       sources: component({ start: () => provider, stop: (opened) => opened?.close() }),
       database: component({
-        async start() {
+        dependsOn: ['lake'],
+        async start(parts) {
           makeWritable(locations.dataDir)
           const sql = openDatabase(options, locations)
           try {
-            await applyMigrations(sql, [...storageMigrations, ...eventsMigrations, ...runtimeMigrations])
+            const lake = parts.get<OpenLake>('lake').files
+            await migrateWithBackup({
+              sql,
+              migrations: MIGRATIONS,
+              backup: () => backUpBeforeMigration(settings, locations, sql, lake),
+            })
             return sql
           } catch (error) {
             await sql.close().catch(() => undefined)
@@ -233,12 +242,39 @@ function startError(error: unknown): unknown {
   return isVarveError(error.cause) && Array.isArray(failures) && failures.length === 1 ? error.cause : error
 }
 
-function locate(options: OpenApplicationOptions): Locations {
+/** Where everything of an installation lies. */
+export function locate(options: Pick<OpenApplicationOptions, 'dataDir' | 'settings'>): Locations {
   const dataDir = resolve(options.dataDir)
   return {
     dataDir,
     database: join(dataDir, 'db'),
     lake: resolve(options.settings.storage.lake.directory ?? join(dataDir, 'lake')),
+  }
+}
+
+/** A database of an older version is backed up before its schema changes. */
+async function backUpBeforeMigration(
+  settings: Settings,
+  locations: Locations,
+  sql: SqlClient,
+  lake: LakeFiles,
+): Promise<BackupManifest> {
+  const destination = await openBackups(settings, locations.dataDir)
+  try {
+    publish('log', () => ({
+      level: 'info',
+      component: 'storage',
+      message: `the database is of an older version; it is backed up to ${destination.files.location} and brought up to date`,
+    }))
+    return await createBackup({
+      ...settings.backup,
+      sql,
+      lake,
+      destination: destination.files,
+      keys: backupKeys(settings),
+    })
+  } finally {
+    await destination.close()
   }
 }
 

@@ -6,6 +6,7 @@ import {
   createEncryptionKeys,
   createLocalLake,
 } from '@varve/storage'
+import { openBucket } from './backups.ts'
 import type { Settings } from './settings/sections.ts'
 
 /** The lake of an installation, and what reads its bar files. */
@@ -28,16 +29,9 @@ export async function openLake({ storage }: Pick<Settings, 'storage'>, directory
   if (s3 === undefined) {
     files = createLocalLake({ directory })
   } else {
-    const { accessKeyId, secretAccessKey, ...options } = s3
-    const { createS3Lake } = await import('@varve/storage/s3')
-    const bucket = createS3Lake({
-      ...options,
-      ...(accessKeyId === undefined || secretAccessKey === undefined
-        ? {}
-        : { credentials: { accessKeyId, secretAccessKey } }),
-    })
+    const bucket = await openBucket(s3)
     closers.push(() => bucket.close())
-    files = bucket
+    files = bucket.files
   }
   if (encryptionKey !== undefined)
     files = createEncryptedLake(files, createEncryptionKeys({ secret: encryptionKey }))

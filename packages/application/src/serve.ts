@@ -43,6 +43,7 @@ export async function serve(options: ServeOptions): Promise<Daemon> {
     directory === null ? undefined : liveConfiguration(configuration, { ...options.configuration, directory })
   const daemon = await startDaemon({
     settings,
+    configDirectory: directory,
     ...(live === undefined ? {} : { live }),
     open: () =>
       openApplication({

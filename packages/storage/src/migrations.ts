@@ -1,10 +1,7 @@
 import type { Migration } from '@varve/core'
+import { recordMigrations } from './records/migrations.ts'
 
-/**
- * The schema of the store, for `applyMigrations`. Text collates by code unit everywhere, so that Postgres and
- * JavaScript sort alike.
- */
-export const storageMigrations: readonly Migration[] = [
+const ownMigrations: readonly Migration[] = [
   {
     id: 'storage/0001-companies',
     sql: `
@@ -201,3 +198,9 @@ CREATE INDEX gaps_state ON gaps (state, data_type, interval);
 `,
   },
 ]
+
+/**
+ * The schema of the store, for `applyMigrations`. Text collates by code unit everywhere, so that Postgres and
+ * JavaScript sort alike.
+ */
+export const storageMigrations: readonly Migration[] = [...ownMigrations, ...recordMigrations]

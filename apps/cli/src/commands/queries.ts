@@ -1,5 +1,6 @@
 import { bars as barsUseCase, status as statusUseCase, why as whyUseCase } from '@varve/application'
-import { DAY_MS, VarveError, parseInterval, parseSessionDate } from '@varve/core'
+import { parseInterval, parseSessionDate } from '@varve/core'
+import { parseInstant } from '../output/instant.ts'
 import { bytes, count, print, printJson, table } from '../output/print.ts'
 import type { GlobalOptions } from '../program.ts'
 import { dataDirOf, settingsOf } from '../session.ts'
@@ -120,14 +121,4 @@ export async function bars(symbol: string, options: BarsCommandOptions): Promise
       `${row.time.padEnd(24)}${cells}  ${row.source}${row.suspect === undefined ? '' : `  suspect: ${row.suspect}`}`,
     )
   }
-}
-
-/** A date (its end, UTC) or an ISO instant. */
-function parseInstant(text: string): number {
-  const time = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(text) + DAY_MS - 1 : Date.parse(text)
-  if (!Number.isNaN(time)) return time
-  throw new VarveError(`"${text}" is no instant; use 2015-06-30 or 2015-06-30T20:00:00Z`, {
-    code: 'DATE_INVALID',
-    details: { found: text },
-  })
 }

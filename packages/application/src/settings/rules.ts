@@ -33,6 +33,16 @@ export const CROSS_CHECKS: readonly CrossCheck<Settings>[] = [
     }
   },
   (settings, report) => {
+    const { enabled, encryptionKey, jobs } = settings.backup
+    const job = jobs.find((entry) => entry.enabled && entry.encryption)
+    if (enabled && encryptionKey === undefined && job !== undefined) {
+      report(
+        'backup.encryptionKey',
+        `the job "${job.id}" encrypts and there is no key; set one, or encryption: false for the job`,
+      )
+    }
+  },
+  (settings, report) => {
     const { lockStaleMs, heartbeatMs } = settings.connections.embedded
     if (lockStaleMs <= heartbeatMs) {
       report(

@@ -2,6 +2,7 @@ import { retentionSchema } from '@varve/pipeline'
 import type { z } from 'zod'
 import { alertingSettingsSchema } from './alerting.ts'
 import { backfillSettingsSchema } from './backfill.ts'
+import { backupSettingsSchema } from './backup.ts'
 import { cacheSettingsSchema } from './cache.ts'
 import { connectionsSettingsSchema } from './connections.ts'
 import { contextsSettingsSchema } from './contexts.ts'
@@ -31,6 +32,7 @@ export const SECTIONS = {
   quality: qualitySettingsSchema,
   retention: retentionSchema,
   storage: storageSettingsSchema,
+  backup: backupSettingsSchema,
   connections: connectionsSettingsSchema,
   cache: cacheSettingsSchema,
   events: eventsSettingsSchema,
@@ -56,6 +58,7 @@ export const PURPOSE: Readonly<Record<keyof typeof SECTIONS, string>> = {
   quality: 'What validation takes for impossible or strange.',
   retention: "Retention that is no layer's: after a demotion, and of imported series.",
   storage: 'Where rows lie and how they are moved: hot in Postgres, cold in the lake.',
+  backup: 'Restore points: where they go, when they are made, how long they are kept.',
   connections: 'How databases are reached.',
   cache: 'What is kept in memory.',
   events: 'Events, and the jobs they ask for.',

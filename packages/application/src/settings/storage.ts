@@ -1,8 +1,8 @@
 import { secret } from '@varve/config'
 import { barStoreOptionsSchema, quarantineOptionsSchema } from '@varve/storage'
 import { duckdbReaderOptionsSchema } from '@varve/storage/duckdb'
-import { s3LakeOptionsSchema } from '@varve/storage/s3'
 import { z } from 'zod'
+import { s3SettingsSchema } from './s3.ts'
 
 const { batchSize, chunkSymbols, deleteSeries, dropLockTimeoutMs, copyChunkBytes, ...lake } =
   barStoreOptionsSchema.shape
@@ -37,16 +37,7 @@ export const storageSettingsSchema = z.strictObject({
         .default('auto')
         .describe('What reads the lake; auto takes DuckDB where it is installed and the lake is a folder'),
       duckdb: z.strictObject(duckdbReaderOptionsSchema.shape).prefault({}).describe('What DuckDB may use'),
-      s3: z
-        .strictObject({
-          ...s3LakeOptionsSchema.shape,
-          accessKeyId: secret({ kind: 'apiKey' })
-            .optional()
-            .describe('Key id; without it the environment of the process decides, as for every AWS program'),
-          secretAccessKey: secret({ kind: 'apiKey' }).optional().describe('Its secret'),
-        })
-        .optional()
-        .describe('A lake in an S3 bucket instead of a folder'),
+      s3: s3SettingsSchema.optional().describe('A lake in an S3 bucket instead of a folder'),
       encryptionKey: secret({ minLength: 16 })
         .optional()
         .describe('Encrypts lake files with AES-256: 32 bytes as base64 or hex, or a passphrase'),

@@ -17,7 +17,7 @@ import { fullName } from './statements.ts'
 import type { TableShape } from './tables.ts'
 
 /** Held from the first look to the end: who comes second waits and finds nothing to do. */
-const MIGRATION_LOCK = 8241953020
+const MIGRATION_LOCK = 8241953021
 
 export interface MigrateOptions {
   readonly sql: SqlClient

@@ -1,0 +1,61 @@
+import { join, resolve } from 'node:path'
+import {
+  type EncryptionKeys,
+  type LakeFiles,
+  type StateComponent,
+  createDirectoryComponent,
+  createEncryptionKeys,
+  createLocalLake,
+} from '@varve/storage'
+import type { S3Settings } from './settings/s3.ts'
+import type { Settings } from './settings/sections.ts'
+
+/** Folder of the data directory that backups go to where nothing else is configured. */
+const DEFAULT_FOLDER = 'backups'
+/** What lies beside configuration files and is made again by itself. */
+const IGNORED = ['.versions', '.schema']
+
+/** Files of a bucket; the AWS SDK is loaded only here. */
+export async function openBucket(
+  settings: S3Settings,
+): Promise<{ readonly files: LakeFiles; close(): Promise<void> }> {
+  const { accessKeyId, secretAccessKey, ...options } = settings
+  const { createS3Lake } = await import('@varve/storage/s3')
+  const bucket = createS3Lake({
+    ...options,
+    ...(accessKeyId === undefined || secretAccessKey === undefined
+      ? {}
+      : { credentials: { accessKeyId, secretAccessKey } }),
+  })
+  return { files: bucket, close: () => bucket.close() }
+}
+
+/**
+ * Where backups lie: the folder asked for, else the bucket or folder of the settings.
+ *
+ * @param folder - overrides the settings
+ */
+export async function openBackups(
+  { backup }: Pick<Settings, 'backup'>,
+  dataDir: string,
+  folder?: string,
+): Promise<{ readonly files: LakeFiles; close(): Promise<void> }> {
+  if (folder === undefined && backup.s3 !== undefined) return openBucket(backup.s3)
+  const directory = resolve(folder ?? backup.directory ?? join(dataDir, DEFAULT_FOLDER))
+  return { files: createLocalLake({ directory }), close: () => Promise.resolve() }
+}
+
+/** Keys of encrypted backups, where there is one. */
+export function backupKeys({ backup }: Pick<Settings, 'backup'>): EncryptionKeys | undefined {
+  const { encryptionKey, previousKeys } = backup
+  return encryptionKey === undefined
+    ? undefined
+    : createEncryptionKeys({ secret: encryptionKey, previous: previousKeys })
+}
+
+/** What besides database and lake belongs to a restore point: the configuration's files. */
+export function stateComponents(configDirectory: string | null | undefined): StateComponent[] {
+  return configDirectory === null || configDirectory === undefined
+    ? []
+    : [createDirectoryComponent({ name: 'configuration', directory: configDirectory, ignored: IGNORED })]
+}
