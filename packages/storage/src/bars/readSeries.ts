@@ -1,4 +1,4 @@
-import { type Interval, type SqlTx, type VarveError, isVarveError } from '@varve/core'
+import { type Interval, type SqlTx, type VarveError, isVarveError, publish } from '@varve/core'
 import type { RowFilter } from '../lake/parquetReader.ts'
 import { BarColumns, orderOf, sortColumns } from './BarColumns.ts'
 import { MAX_TIME } from './instants.ts'
@@ -49,6 +49,8 @@ export async function readSeries(
     } catch (error) {
       if (!isVarveError(error) || !LAKE_FAILURES.has(error.code)) throw error
       if (attempt < RESTARTS && !(await allLive(tx, snapshot.files))) continue
+      const { message } = error
+      publish('alert', () => ({ key: `lake ${error.code}`, severity: 'critical', message }))
       if (range.onLakeFailure !== 'partial') throw error
       // Corrections without the rows around them would look like an answer; only whole hot rows are given.
       const hot = { ...snapshot, late: new BarColumns() }

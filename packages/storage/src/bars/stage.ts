@@ -320,11 +320,16 @@ async function writeDelta(
     await lake.write(path, bytes)
   } catch (error) {
     // A lake that is out of reach does not hold up loads: Postgres keeps the rows until compaction writes them.
-    if (!isVarveError(error) || !error.retryable || wanted.length > context.outageRows) throw error
-    publish('log', () => ({
-      level: 'warn',
-      component: 'storage',
-      message: `${wanted.length} cold rows wait in Postgres: ${error.message}`,
+    if (!isVarveError(error)) throw error
+    if (!error.retryable || wanted.length > context.outageRows) {
+      publish('alert', () => ({ key: `lake ${error.code}`, severity: 'critical', message: error.message }))
+      throw error
+    }
+    const { message } = error
+    publish('alert', () => ({
+      key: `lake ${error.code}`,
+      severity: 'critical',
+      message: `${wanted.length} cold rows wait in Postgres until the lake can be written: ${message}`,
     }))
     return undefined
   }
