@@ -104,10 +104,19 @@ Examples:
     .argument('<file...>', 'Parquet or CSV files')
     .addOption(intervalOption())
     .option('--source <name>', 'name of the source (default: the file name)')
+    .option(
+      '--dataset <name>',
+      'what the files hold: bars, or corporate_actions, news, filings, trades, … as CSV or NDJSON',
+      'bars',
+    )
+    .option(
+      '--recorded-at <instant>',
+      'since when the values are known (default: now); load versions in their order',
+    )
     .addOption(asOfOption())
     .addHelpText(
       'after',
-      '\nExamples:\n  varve import sp500_daily.parquet\n  varve import minute/*.csv.gz --interval 1m --source vendor-x --json',
+      '\nExamples:\n  varve import sp500_daily.parquet\n  varve import minute/*.csv.gz --interval 1m --source vendor-x --json\n  varve import splits.csv --dataset corporate_actions --source polygon/reference',
     )
     .action(async (files: string[], options) =>
       (await import('./commands/import.ts')).importCommand(files, options),
@@ -239,6 +248,9 @@ function addDatabaseCommands(program: Command): void {
     .addOption(fromOption())
     .addHelpText('after', '\nExample:\n  varve db backups --from /mnt/backups')
     .action(async (options) => (await load()).backups(options))
+  command(db, 'replay', 'load batches again that could not be written and wait in the recovery folder')
+    .addHelpText('after', '\nExample:\n  varve db replay')
+    .action(async (options: GlobalOptions) => (await load()).replay(options))
   command(db, 'restore', 'restore a backup into an empty place, or only try it with --verify')
     .argument('[id]', 'the backup, as "varve db backups" names it')
     .addOption(fromOption())

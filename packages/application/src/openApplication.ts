@@ -39,6 +39,7 @@ import {
   createPgliteClient,
   createPostgresClient,
   createQuarantineStore,
+  createRecordStore,
   migrateWithBackup,
 } from '@varve/storage'
 import { backupKeys, openBackups } from './backups.ts'
@@ -131,6 +132,7 @@ export async function openApplication(options: OpenApplicationOptions): Promise<
       sql,
       companies: createCompanyStore(),
       bars: running.get('dualStorage'),
+      records: createRecordStore({ ...settings.storage.records, sql, lake: running.get('lake').files }),
       coverage: createCoverageStore(),
       quarantine: createQuarantineStore(settings.storage.hot),
       gaps: createGapStore(),

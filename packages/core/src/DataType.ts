@@ -1,4 +1,4 @@
-/** Kinds of data a layer may ask for. */
+/** Kinds of data. A layer asks for some of them by rule; the others are kept when they are loaded. */
 export const DATA_TYPES = [
   'bars',
   'news',
@@ -6,6 +6,12 @@ export const DATA_TYPES = [
   'social_sentiment',
   'options',
   'insider_trading',
+  'trades',
+  'quotes',
+  'filings',
+  'ratings',
+  'features',
+  'scan_results',
 ] as const
 export type DataType = (typeof DATA_TYPES)[number]
 

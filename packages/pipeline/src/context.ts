@@ -2,7 +2,7 @@ import type { Clock, SessionCalendar, SqlClient } from '@varve/core'
 import type { EventStore, JobEngine } from '@varve/events'
 import type { CompanyStore, Universe } from '@varve/layers'
 import type { MarketDataProvider } from '@varve/providers'
-import type { BarStore, CoverageStore, GapStore, QuarantineStore } from '@varve/storage'
+import type { BarStore, CoverageStore, GapStore, QuarantineStore, RecordStore } from '@varve/storage'
 import type { PipelineOptions } from './options.ts'
 import type { Retention } from './policy.ts'
 
@@ -14,6 +14,8 @@ export interface PipelineContext {
   readonly sql: SqlClient
   readonly companies: CompanyStore
   readonly bars: BarStore
+  /** Everything that is no bar: news, corporate actions, ticks, filings and more. */
+  readonly records: RecordStore
   readonly coverage: CoverageStore
   readonly quarantine: QuarantineStore
   readonly gaps: GapStore

@@ -30,6 +30,8 @@ export interface ImportInput {
   readonly interval: Interval
   /** Session that is "now" for retention; the file's last session by default. */
   readonly asOf?: SessionDate
+  /** Since when the file's values are known, milliseconds UTC. @defaultValue now, by the clock of the machine */
+  readonly recordedAt?: number
   readonly signal?: AbortSignal
 }
 
@@ -74,7 +76,7 @@ export async function importFile(
     if (accepted.length === 0 && findings.length === 0) return
     const counts = await commitBars(
       ctx,
-      { batch: accepted, findings, layers: new Map(), asOf: now, signal },
+      { batch: accepted, findings, layers: new Map(), asOf: now, recordedAt: input.recordedAt, signal },
       async () => {},
     )
     tally.load(counts)

@@ -56,6 +56,8 @@ export async function commitBars(
     readonly findings: readonly QuarantineRow[]
     readonly layers: ReadonlyMap<string, Layer | null>
     readonly asOf: SessionDate
+    /** Since when the values are known, milliseconds UTC. @defaultValue now, by the clock of the machine */
+    readonly recordedAt?: number
     readonly signal?: AbortSignal
   },
   also: (tx: SqlTx, counts: LoadCounts) => Promise<void>,
@@ -69,7 +71,7 @@ export async function commitBars(
   }
   const started = ctx.clock.monotonicMs()
   for (let attempt = 1; ; attempt++) {
-    const staged = await ctx.bars.stage(batch, plan, { signal: input.signal })
+    const staged = await ctx.bars.stage(batch, plan, { recordedAt: input.recordedAt, signal: input.signal })
     try {
       const counts = await ctx.sql.tx(async (tx) => {
         const loaded = await ctx.bars.commit(tx, staged)

@@ -1,11 +1,17 @@
 import { addDays, type BarSource, INTERVALS, type Interval, type Layer, type SessionDate } from '@varve/core'
 import { lookbackSessions } from '@varve/layers'
 import type { EventPosition } from '@varve/events'
-import type { BarRetentionPolicy, RetentionResult, SeriesRetention } from '@varve/storage'
+import type {
+  BarRetentionPolicy,
+  RecordRetentionReport,
+  RetentionResult,
+  SeriesRetention,
+} from '@varve/storage'
 import type { PipelineContext } from './context.ts'
 import { hotDaysOf, startOf, watermarkDate } from './loadBars.ts'
 import { barsNeed, depthStart } from './policy.ts'
 import { IMPORT_PROVIDER } from './importFile.ts'
+import { retainRecords } from './retainRecords.ts'
 
 export interface RetainResult extends RetentionResult {
   readonly interval: Interval
@@ -53,6 +59,7 @@ export async function retainBars(
     if (options.compact !== false) await ctx.bars.compact(interval, { signal: options.signal })
     results.push({ interval, ...result })
   }
+  if (only === undefined) await retainRecords(ctx, asOf, kept, { signal: options.signal })
   return results
 }
 
@@ -61,7 +68,7 @@ export async function planRetention(
   ctx: PipelineContext,
   asOf: SessionDate,
   options: { readonly signal?: AbortSignal } = {},
-): Promise<RetentionMove[]> {
+): Promise<{ readonly bars: RetentionMove[]; readonly records: RecordRetentionReport[] }> {
   const { kept, layers, policyOf } = await policies(ctx, asOf, undefined)
   const moves: RetentionMove[] = []
   for (const interval of INTERVALS) {
@@ -79,7 +86,10 @@ export async function planRetention(
     for (const { layer, source, series } of groups.values())
       moves.push(moveOf(ctx, interval, layer, source, series, kept))
   }
-  return moves.sort((a, b) => (b.layer ?? -1) - (a.layer ?? -1))
+  return {
+    bars: moves.sort((a, b) => (b.layer ?? -1) - (a.layer ?? -1)),
+    records: await retainRecords(ctx, asOf, kept, { dryRun: true, signal: options.signal }),
+  }
 }
 
 function moveOf(

@@ -7,6 +7,8 @@ export type {
 } from './model.ts'
 export { createFileProvider } from './file/FileProvider.ts'
 export type { FileProvider, FileProviderOptions, FileScanOptions, FileSummary } from './file/FileProvider.ts'
+export { readTable } from './file/readTable.ts'
+export type { TableRow } from './file/readTable.ts'
 export type { FileChunk } from './file/RowSink.ts'
 export { createPolygonProvider } from './polygon/PolygonProvider.ts'
 export type { PolygonProvider, PolygonProviderOptions } from './polygon/PolygonProvider.ts'

@@ -1,6 +1,7 @@
 import {
   backUp,
   listBackups,
+  replayRecovery,
   restoreBackup as restoreStored,
   verifyBackup as verifyStored,
 } from '@varve/application'
@@ -158,4 +159,16 @@ async function verify(
       { code: 'BACKUP_DAMAGED', details: { problems: report.problems } },
     )
   }
+}
+
+export async function replay(options: GlobalOptions): Promise<void> {
+  const result = await withApplication(
+    { settings: await settingsOf(options), dataDir: dataDirOf(options), mustExist: true },
+    (app, signal) => replayRecovery(app, { signal }),
+  )
+  if (options.json === true) printJson(result)
+  else
+    print(
+      `${count(result.replayed)} batches loaded (${count(result.inserted)} new rows, ${count(result.updated)} restated), ${count(result.kept.length)} still wait`,
+    )
 }

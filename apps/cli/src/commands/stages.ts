@@ -90,8 +90,13 @@ export async function retention(options: StageOptions & { readonly dryRun?: bool
       ? `Retention as of ${result.asOf} would do this; nothing has been changed`
       : `Retention as of ${result.asOf}`,
   )
+  for (const report of result.records)
+    for (const group of report.groups)
+      print(
+        `${report.dataset}, ${group.group}: ${group.archivedRows} to the lake, ${group.expiredRows} expired (${group.reason})`,
+      )
   if (result.moves.length === 0) {
-    print('nothing to move')
+    if (result.records.length === 0) print('nothing to move')
     return
   }
   for (const line of table([

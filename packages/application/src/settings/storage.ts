@@ -1,5 +1,10 @@
 import { secret } from '@varve/config'
-import { barStoreOptionsSchema, quarantineOptionsSchema } from '@varve/storage'
+import {
+  barStoreOptionsSchema,
+  loaderOptionsSchema,
+  quarantineOptionsSchema,
+  recordStoreOptionsSchema,
+} from '@varve/storage'
 import { duckdbReaderOptionsSchema } from '@varve/storage/duckdb'
 import { z } from 'zod'
 import { s3SettingsSchema } from './s3.ts'
@@ -50,4 +55,12 @@ export const storageSettingsSchema = z.strictObject({
     })
     .prefault({})
     .describe('Rows in Parquet files'),
+  records: z
+    .strictObject(recordStoreOptionsSchema.shape)
+    .prefault({})
+    .describe('News, corporate actions, ticks, filings and everything else that is no bar'),
+  loader: z
+    .strictObject(loaderOptionsSchema.shape)
+    .prefault({})
+    .describe('How batches of records are written, and tried again'),
 })

@@ -10,6 +10,8 @@ export interface ImportOptions {
   readonly sourceName?: string
   /** Session that is "now"; by default each file's last. */
   readonly asOf?: SessionDate
+  /** Since when the values are known, milliseconds UTC. @defaultValue now */
+  readonly recordedAt?: number
   readonly signal?: AbortSignal
 }
 
@@ -29,7 +31,14 @@ export async function importFiles(app: Application, options: ImportOptions): Pro
     try {
       const result = await importFile(
         context,
-        { file, sourceName, interval: options.interval, asOf: options.asOf, signal: options.signal },
+        {
+          file,
+          sourceName,
+          interval: options.interval,
+          asOf: options.asOf,
+          recordedAt: options.recordedAt,
+          signal: options.signal,
+        },
         tally,
       )
       asOf = result.asOf

@@ -19,6 +19,7 @@ import {
   detectGaps,
   Tally,
 } from '@varve/pipeline'
+import type { RecordRetentionReport } from '@varve/storage'
 import { lookbackSessions } from '@varve/layers'
 import type { Application } from '../openApplication.ts'
 import { refuseOlderSession } from './run.ts'
@@ -141,6 +142,8 @@ export interface RetentionReport {
   readonly asOf: SessionDate
   readonly dryRun: boolean
   readonly moves: readonly RetentionMove[]
+  /** The same of news, corporate actions and the like. */
+  readonly records: readonly RecordRetentionReport[]
   readonly intervals: readonly RetainResult[]
 }
 
@@ -151,9 +154,9 @@ export async function retention(
 ): Promise<RetentionReport> {
   await refuseOlderSession(app)
   const { signal, dryRun = false } = options
-  const moves = await planRetention(app.context, app.asOf, { signal })
+  const { bars: moves, records } = await planRetention(app.context, app.asOf, { signal })
   const intervals = dryRun ? [] : await retainBars(app.context, app.asOf, { signal })
-  return { asOf: app.asOf, dryRun, moves, intervals }
+  return { asOf: app.asOf, dryRun, moves, records, intervals }
 }
 
 export function unknownSymbol(symbols: readonly string[]): VarveError {
