@@ -59,7 +59,11 @@ describe('bad input', () => {
   ])('%s is one clear line and changes nothing', async (_name, args, code) => {
     expectOneLine(await varve([...args, '--data-dir', 'untouched'], folder), code)
     expect(existsSync(at('untouched'))).toBe(false)
-    expectOneLine(await varve([...args, '--data-dir', 'untouched', '--json'], folder), code)
+  })
+
+  it('is the same line where JSON was asked for', async () => {
+    const ended = await varve(['run', '--data-dir', 'untouched', '--json'], folder)
+    expectOneLine(ended, 'PROVIDER_NONE')
   })
 
   it('a folder that cannot be written is named', async () => {
@@ -150,11 +154,15 @@ describe('--json', () => {
     ['gaps', ['gaps']],
     ['gaps --heal', ['gaps', '--heal', '--bars', 'market.csv']],
     ['retention', ['retention', '--as-of', AS_OF]],
+    ['retention --dry-run', ['retention', '--dry-run', '--as-of', AS_OF]],
     ['status', ['status']],
     ['why', ['why', 'SA0']],
     ['bars', ['bars', 'SA0', '--from', '2015-06-01']],
     ['lake verify', ['lake', 'verify']],
     ['lake compact', ['lake', 'compact']],
+    ['lake manifest', ['lake', 'manifest']],
+    ['db migrate', ['db', 'migrate']],
+    ['db replay', ['db', 'replay']],
     ['config check', ['config', 'check']],
     ['init', ['init', '--config', 'written']],
     ['calendar sessions', ['calendar', 'sessions', '--from', '2015-06-29', '--to', '2015-07-06']],
@@ -194,6 +202,63 @@ describe('--json', () => {
         source: 'file/market',
       },
     ])
+  })
+})
+
+describe('a backup', () => {
+  it('restores into another place, where everything reads the same, and is refused once damaged', async () => {
+    const made = await varve(['db', 'backup', '--to', 'kept', '--data-dir', 'filled', '--json'], folder)
+    expect(made.stderr).toBe('')
+    const { id } = JSON.parse(made.stdout) as { id: string }
+    const tried = await varve(['db', 'restore', id, '--verify', '--from', 'kept', '--json'], folder)
+    expect(JSON.parse(tried.stdout)).toMatchObject({ ok: true, problems: [] })
+    const restored = await varve(['db', 'restore', id, '--from', 'kept', '--into', 'again'], folder)
+    expect(restored.code).toBe(0)
+    for (const args of [
+      ['bars', 'SA0', '--json'],
+      ['why', 'SA0', '--json'],
+    ]) {
+      const [before, after] = [
+        await varve([...args, '--data-dir', 'filled'], folder),
+        await varve([...args, '--data-dir', 'again'], folder),
+      ]
+      expect(after.stdout).toBe(before.stdout)
+    }
+    expectOneLine(
+      await varve(['db', 'restore', id, '--from', 'kept', '--into', 'again'], folder),
+      'BACKUP_TARGET_NOT_EMPTY',
+    )
+    const part = readdirSync(at('kept/data'))[0]!
+    writeFileSync(at(`kept/data/${part}`), 'something else')
+    const damaged = await varve(['db', 'restore', id, '--verify', '--from', 'kept'], folder)
+    expect(damaged.code).toBe(1)
+    expect(damaged.stderr).toContain('BACKUP_DAMAGED')
+  })
+})
+
+describe('records', () => {
+  it('are imported, refused rows are named, and the same file again changes nothing', async () => {
+    const rows =
+      'symbol,date,kind,ex_date,split_from,split_to\nSA0,2015-06-30,split,2015-06-30,1,2\nSA0,2015-06-29,split,2015-06-29,1,\n'
+    writeFileSync(at('splits.csv'), rows)
+    const load = async () => {
+      const args = [
+        'import',
+        'splits.csv',
+        '--dataset',
+        'corporate_actions',
+        '--data-dir',
+        'filled',
+        '--json',
+      ]
+      return JSON.parse((await varve(args, folder)).stdout) as object
+    }
+    expect(await load()).toMatchObject({
+      inserted: 1,
+      failed: 1,
+      refused: [{ row: 2, rule: 'split_incomplete' }],
+    })
+    expect(await load()).toMatchObject({ inserted: 0, unchanged: 1, failed: 1 })
   })
 })
 

@@ -94,7 +94,8 @@ function migrationsOf(dump: Dump, migrations: readonly Migration[]): Migration[]
   return migrations.filter((migration) => held.has(migration.id))
 }
 
-async function refuseRows(sql: SqlClient, schemas: readonly string[]): Promise<void> {
+/** @throws `BACKUP_TARGET_NOT_EMPTY` */
+export async function refuseRows(sql: SqlClient, schemas: readonly string[]): Promise<void> {
   for (const table of await listTables(sql, schemas)) {
     if (table.name === 'varve_migrations') continue
     const { rows } = await sql.query(anyRow(fullName(table)))

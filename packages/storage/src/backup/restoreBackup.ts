@@ -11,7 +11,7 @@ import type { EncryptionKeys } from '../encryption/EncryptionKeys.ts'
 import type { LakeFiles } from '../lake/LakeFiles.ts'
 import type { StateComponent } from './StateComponent.ts'
 import { backupsForTime } from './listBackups.ts'
-import { type LoadOptions, loadDatabase } from './loadDatabase.ts'
+import { type LoadOptions, loadDatabase, refuseRows } from './loadDatabase.ts'
 import { type BackupManifest, type BackupPart, damagedBackup, readManifest, storedParts } from './manifest.ts'
 import { type BackupSettings, backupOptionsSchema } from './options.ts'
 import { readPart } from './partStore.ts'
@@ -69,7 +69,7 @@ export interface RestoreReport {
  * Brings a restore point back: lake files, then the database that refers to them, then the state. Every part's hash
  * is checked before it is used. Where one component fails the others are still tried, and the whole is a failure.
  *
- * @throws `BACKUP_NOT_FOUND`, `BACKUP_NEWER`, `BACKUP_DAMAGED`, `ENCRYPTION_KEY_WRONG` before anything was changed;
+ * @throws `BACKUP_NOT_FOUND`, `BACKUP_NEWER`, `BACKUP_DAMAGED`, `ENCRYPTION_KEY_WRONG`, `BACKUP_TARGET_NOT_EMPTY` before anything was changed;
  * `BACKUP_RESTORE_PARTIAL` with the report in its details when a component failed, whose error is the cause
  */
 export async function restoreBackup(options: RestoreOptions): Promise<RestoreReport> {
@@ -145,6 +145,10 @@ async function checkRestorable(
     )
   }
   if (options.into.sql !== undefined && options.afterLoad === undefined) refuseTransactionIds(manifest)
+  if (options.into.sql !== undefined && manifest.database !== null) {
+    const { schemas } = checkedOptions(backupOptionsSchema, options, 'the restore')
+    await refuseRows(options.into.sql, schemas)
+  }
   for (const part of storedParts(manifest)) {
     const size = await source.size(part.stored)
     if (size === undefined) throw damagedBackup(part.stored, 'it is missing')
