@@ -174,14 +174,31 @@ Examples:
     .option('--include-suspect', 'also rows that validation set aside, with their rule')
     .option('--known-at <instant>', 'as this store knew them then: a date or an ISO instant')
     .addOption(
-      new Option('--tier <tier>', 'Postgres alone, the lake alone, or both as one')
-        .choices(['both', 'hot', 'cold'])
-        .default('both'),
+      new Option('--tier <tier>', 'Postgres alone, the lake alone, or both as one (default: both)').choices([
+        'both',
+        'hot',
+        'cold',
+      ]),
     )
+    .addOption(
+      new Option(
+        '--for <purpose>',
+        'let the purpose of the read choose the tier, by storage.routing',
+      ).choices(['real_time', 'analysis', 'feature_calc', 'bulk_export', 'admin']),
+    )
+    .addOption(
+      new Option('--adjusted [what]', 'adjust for splits, dividends or (without a word) both').choices([
+        'all',
+        'split',
+        'dividend',
+      ]),
+    )
+    .option('--as-of <date>', 'no later bars; actions with a later ex-date do not apply')
+    .option('--actions <source>', 'whose corporate actions count, where there are several')
     .option('--allow-partial', 'when the lake cannot be read, print what Postgres holds and say so')
     .addHelpText(
       'after',
-      '\nExamples:\n  varve bars AAPL --from 2015-06-01 --to 2015-06-30\n  varve bars AAPL --interval 5m --json\n  varve bars AAPL --known-at 2015-06-30',
+      '\nExamples:\n  varve bars AAPL --from 2015-06-01 --to 2015-06-30\n  varve bars AAPL --interval 5m --json\n  varve bars AAPL --known-at 2015-06-30\n  varve bars AAPL --adjusted --as-of 2015-06-30',
     )
     .action(async (symbol: string, options) => (await import('./commands/queries.ts')).bars(symbol, options))
 

@@ -30,6 +30,7 @@ import {
 } from '@varve/runtime'
 import {
   type BackupManifest,
+  type BarRouter,
   createBackup,
   type LakeFiles,
   createBarStore,
@@ -43,6 +44,7 @@ import {
   migrateWithBackup,
 } from '@varve/storage'
 import { backupKeys, openBackups } from './backups.ts'
+import { openBarRouter } from './barRouting.ts'
 import { MIGRATIONS } from './migrations.ts'
 import { type OpenLake, openLake } from './openLake.ts'
 import { barStoreOptionsOf, pipelineOptionsOf, retentionOf, universeOf } from './settings/derive.ts'
@@ -91,6 +93,8 @@ export interface Application extends AsyncDisposable {
   readonly state: StateManager
   /** Files of the lake. */
   readonly lake: LakeFiles
+  /** Reads of bars by what they are for. */
+  readonly router: BarRouter
   /**
    * The same application at another session, and with settings that have changed since. Only the original is to be
    * closed.
@@ -151,19 +155,23 @@ export async function openApplication(options: OpenApplicationOptions): Promise<
       close: () => running.close(),
       [Symbol.asyncDispose]: () => running.close(),
     }
-    const at = (session: SessionDate, current: Settings): Application => ({
-      ...shared,
-      context: {
+    const at = (session: SessionDate, current: Settings): Application => {
+      const context = {
         ...stores,
         clock: clockAt(calendar, session),
         universe: universeOf(current),
         retention: retentionOf(current),
         options: pipelineOptionsOf(current),
-      },
-      settings: current,
-      asOf: session,
-      withSession: (next, changed = current) => at(next, changed),
-    })
+      }
+      return {
+        ...shared,
+        context,
+        router: openBarRouter(context, current),
+        settings: current,
+        asOf: session,
+        withSession: (next, changed = current) => at(next, changed),
+      }
+    }
     return at(asOf, settings)
   } catch (error) {
     if (built === undefined) await provider?.close()

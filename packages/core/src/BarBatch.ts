@@ -7,7 +7,7 @@ export interface BarSource {
   /** `sip`, `iex`, or the name of a file's source. */
   readonly feed: string
   /** Prices as traded, or as a vendor restated them. */
-  readonly adjustment: 'raw' | 'split' | 'all'
+  readonly adjustment: 'raw' | 'split' | 'dividend' | 'all'
 }
 
 /** One bar. Prices and volume are scaled by 10^6. */

@@ -1,5 +1,6 @@
 export { createResilience } from './Resilience.ts'
 export type { AttemptContext, ExecuteOptions, Resilience, ResilienceOptions } from './Resilience.ts'
-export type { BreakerState } from './CircuitBreaker.ts'
+export { CircuitBreaker } from './CircuitBreaker.ts'
+export type { BreakerState, Outcome } from './CircuitBreaker.ts'
 export { breakerSchema, resilienceSchema } from './schema.ts'
 export type { BreakerOptions, ResilienceConfig } from './schema.ts'

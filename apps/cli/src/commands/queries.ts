@@ -1,4 +1,9 @@
-import { bars as barsUseCase, status as statusUseCase, why as whyUseCase } from '@varve/application'
+import {
+  type QueryKind,
+  bars as barsUseCase,
+  status as statusUseCase,
+  why as whyUseCase,
+} from '@varve/application'
 import { parseInterval, parseSessionDate } from '@varve/core'
 import { parseInstant } from '../output/instant.ts'
 import { bytes, count, print, printJson, table } from '../output/print.ts'
@@ -86,6 +91,10 @@ export interface BarsCommandOptions extends GlobalOptions {
   readonly knownAt?: string
   readonly tier?: 'both' | 'hot' | 'cold'
   readonly allowPartial?: boolean
+  readonly for?: QueryKind
+  readonly adjusted?: true | 'all' | 'split' | 'dividend'
+  readonly asOf?: string
+  readonly actions?: string
 }
 
 export async function bars(symbol: string, options: BarsCommandOptions): Promise<void> {
@@ -93,20 +102,39 @@ export async function bars(symbol: string, options: BarsCommandOptions): Promise
   const from = options.from === undefined ? undefined : parseSessionDate(options.from)
   const to = options.to === undefined ? undefined : parseSessionDate(options.to)
   const knownAt = options.knownAt === undefined ? undefined : parseInstant(options.knownAt)
-  const { rows, partial } = await openForReading(await settingsOf(options), dataDirOf(options), (app) =>
-    barsUseCase(app, {
-      knownAt,
-      tiers: options.tier,
-      allowPartial: options.allowPartial,
-      symbol,
-      interval,
-      from,
-      to,
-      source: options.source,
-      includeSuspect: options.includeSuspect,
-    }),
+  const asOf = options.asOf === undefined ? undefined : parseSessionDate(options.asOf)
+  const kinds = options.adjusted === true ? 'all' : options.adjusted
+  const { rows, partial, warnings, route } = await openForReading(
+    await settingsOf(options),
+    dataDirOf(options),
+    (app) =>
+      barsUseCase(app, {
+        knownAt,
+        tiers: options.tier,
+        allowPartial: options.allowPartial,
+        kind: options.for,
+        ...(kinds === undefined
+          ? {}
+          : {
+              adjusted: {
+                splits: kinds !== 'dividend',
+                dividends: kinds !== 'split',
+                asOf,
+                actions: options.actions,
+              },
+            }),
+        symbol,
+        interval,
+        from,
+        to: to ?? asOf,
+        source: options.source,
+        includeSuspect: options.includeSuspect,
+      }),
   )
   if (partial !== undefined) process.stderr.write(`warning: bars of the lake are missing: ${partial}\n`)
+  for (const warning of warnings ?? []) process.stderr.write(`warning: ${warning}\n`)
+  if (route?.complete === false)
+    process.stderr.write(`warning: rows may be missing: read from ${route.answered}, ${route.why}\n`)
   if (options.json === true) {
     printJson(rows)
     return

@@ -4,6 +4,7 @@ import {
   loaderOptionsSchema,
   quarantineOptionsSchema,
   recordStoreOptionsSchema,
+  routingOptionsSchema,
 } from '@varve/storage'
 import { duckdbReaderOptionsSchema } from '@varve/storage/duckdb'
 import { z } from 'zod'
@@ -59,6 +60,10 @@ export const storageSettingsSchema = z.strictObject({
     .strictObject(recordStoreOptionsSchema.shape)
     .prefault({})
     .describe('News, corporate actions, ticks, filings and everything else that is no bar'),
+  routing: z
+    .strictObject(routingOptionsSchema.shape)
+    .prefault({})
+    .describe('Where reads go that say what they are for, and what happens when a tier fails'),
   loader: z
     .strictObject(loaderOptionsSchema.shape)
     .prefault({})

@@ -1,4 +1,7 @@
 import {
+  type BarBatch,
+  type BarSource,
+  VarveError,
   barAt,
   dayNumber,
   dayOf,
@@ -9,6 +12,14 @@ import {
   DAY_MS,
 } from '@varve/core'
 import type { Reasons } from '@varve/layers'
+import {
+  type QueryKind,
+  type RouteLabel,
+  type RoutedQuery,
+  createAdjustedReader,
+  recordActions,
+  routedReader,
+} from '@varve/storage'
 import type { Application } from '../openApplication.ts'
 import { unknownSymbol } from './stages.ts'
 
@@ -154,6 +165,17 @@ export interface BarsOptions {
   readonly tiers?: 'both' | 'hot' | 'cold'
   /** Answers with what Postgres holds when the lake cannot be read, and says so. @defaultValue false */
   readonly allowPartial?: boolean
+  /** What the read is for; the router then chooses the tiers. @defaultValue both tiers, which is exact */
+  readonly kind?: QueryKind
+  /** Adjusts for corporate actions held of a source. @defaultValue as traded */
+  readonly adjusted?: {
+    readonly splits: boolean
+    readonly dividends: boolean
+    /** Observer's session; later actions do not apply and later bars are not shown. @defaultValue the application's */
+    readonly asOf?: SessionDate
+    /** Whose actions. @defaultValue the only source there is */
+    readonly actions?: string
+  }
 }
 
 /** Bars, and whether some are missing because the lake could not be read. */
@@ -161,6 +183,10 @@ export interface BarsReport {
   readonly rows: readonly BarRow[]
   /** Why rows are missing; only where that was allowed. */
   readonly partial?: string
+  /** Actions that could not be applied, and why. */
+  readonly warnings?: readonly string[]
+  /** Where a routed answer came from. */
+  readonly route?: RouteLabel
 }
 
 export interface BarRow {
@@ -198,13 +224,22 @@ export async function bars(app: Application, options: BarsOptions): Promise<Bars
         ? provider
         : await exactSource(app, provider, feed.join('/'))
   let partial: string | undefined
-  const { knownAt, tiers, allowPartial = false } = options
-  const query = { interval, symbols: [symbol], from, to, source, knownAt, tiers }
-  for await (const batch of context.bars.read({
-    ...query,
+  let label: RouteLabel | undefined
+  const warnings: string[] = []
+  const { knownAt, tiers, allowPartial = false, adjusted, kind } = options
+  const query: RoutedQuery = {
+    interval,
+    symbols: [symbol],
+    from,
+    to,
+    source,
+    knownAt,
+    tiers,
+    kind,
     onLakeFailure: allowPartial ? 'partial' : 'error',
-  })) {
-    partial ??= batch.partial?.cause.message
+  }
+  const add = (batch: BarBatch, missing: { readonly cause: Error } | undefined) => {
+    partial ??= missing?.cause.message
     for (let row = 0; row < batch.length; row++) {
       const bar = barAt(batch, row)
       rows.push({
@@ -218,14 +253,63 @@ export async function bars(app: Application, options: BarsOptions): Promise<Bars
       })
     }
   }
+  const reader =
+    kind === undefined
+      ? context.bars
+      : routedReader(app.router, (found) => {
+          label = found
+        })
+  if (adjusted === undefined) {
+    for await (const batch of reader.read(query)) add(batch, batch.partial)
+  } else {
+    const { splits, dividends, asOf = app.asOf } = adjusted
+    const actions = await actionsSource(app, symbol, adjusted.actions)
+    const adjustedReader = createAdjustedReader({
+      reader,
+      loadActions: recordActions({ records: context.records, source: actions }),
+    })
+    for await (const found of adjustedReader.read(query, { splits, dividends, asOf, knownAt })) {
+      add(found.bars, found.partial)
+      for (const { symbol: of, reason, message } of found.warnings)
+        warnings.push(`${of}: ${reason}: ${message}`)
+    }
+  }
   if (options.includeSuspect === true) rows.push(...(await suspectRows(app, options, from, to)))
   if (rows.length === 0) await refuseUnknown(app, symbol)
   rows.sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0))
-  return { rows, ...(partial === undefined ? {} : { partial }) }
+  return {
+    rows,
+    ...(partial === undefined ? {} : { partial }),
+    ...(warnings.length === 0 ? {} : { warnings }),
+    ...(label === undefined ? {} : { route: label }),
+  }
+}
+
+/** Two sources that report one split would apply it twice, so exactly one counts. */
+async function actionsSource(
+  app: Application,
+  symbol: string,
+  wanted: string | undefined,
+): Promise<BarSource> {
+  const { rows } = await app.context.sql.query<BarSource>(
+    'SELECT o.provider, o.feed, o.adjustment FROM record_sources r JOIN sources o ON o.id = r.source_id WHERE r.dataset = $1 ORDER BY 1, 2',
+    ['corporate_actions'],
+  )
+  const fits = rows.filter(
+    ({ provider, feed }) => wanted === undefined || wanted === provider || wanted === `${provider}/${feed}`,
+  )
+  if (fits.length === 1) return fits[0]!
+  const names = rows.map(({ provider, feed }) => `${provider}/${feed}`)
+  throw new VarveError(
+    rows.length === 0
+      ? `no corporate actions are held, so ${symbol} cannot be adjusted; import some with "varve import FILE --dataset corporate_actions"`
+      : `corporate actions are held of ${names.join(', ')}; say whose count with --actions`,
+    { code: 'OPTION_INVALID', details: { found: names } },
+  )
 }
 
 async function exactSource(app: Application, provider: string, feed: string) {
-  const { rows } = await app.context.sql.query<{ adjustment: 'raw' | 'split' | 'all' }>(
+  const { rows } = await app.context.sql.query<Pick<BarSource, 'adjustment'>>(
     'SELECT adjustment FROM sources WHERE provider = $1 AND feed = $2 ORDER BY id LIMIT 1',
     [provider, feed],
   )
