@@ -21,7 +21,6 @@ const NOT_OPERATIONAL: Readonly<Record<string, string>> = {
   'packages/storage/src/duckdb/DuckdbReader.ts MIN_TIME': 'first instant DuckDB can be told in text',
   'packages/storage/src/duckdb/DuckdbReader.ts MAX_TIME': 'last instant DuckDB can be told in text',
   'packages/storage/src/hot/partitions.ts WEEK_MS': 'days of a week',
-  'packages/storage/src/hot/pool/holders.ts STATEMENT_LENGTH': 'of a statement shown in a message',
   'packages/storage/src/hot/queries/LatencyHistogram.ts FINEST_MS': 'finest time the clock tells apart',
   'packages/storage/src/bars/rowSums.ts SECOND_MS': 'part of a checksum; other values give other sums',
   'packages/storage/src/hot/copyDecoder.ts HEADER_BYTES': "Postgres' binary COPY format",

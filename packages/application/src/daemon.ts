@@ -68,7 +68,7 @@ interface State {
 
 /**
  * The long-running service: a cycle after every session's close, events and jobs as they come in between, and
- * `/health` and `/metrics` over HTTP. On a shared database one daemon at a time runs cycles; all of them work off
+ * `/health`, `/metrics` and `/database` over HTTP. On a shared database one daemon at a time runs cycles; all of them work off
  * events and jobs.
  *
  * @throws `PORT_IN_USE` when the configured port is taken
@@ -104,7 +104,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     metrics.close()
     stopForwarding()
   }
-  const server = createServer(settings, state, metrics, () => tasks.list())
+  let opened: Application | undefined
+  const server = createServer(
+    settings,
+    state,
+    metrics,
+    () => tasks.list(),
+    () => opened,
+  )
   let url: string
   let app: Application
   try {
@@ -120,6 +127,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     await release()
     throw error
   }
+  opened = app
   logger.info({ url, dataDir: app.locations.dataDir, engine: app.context.sql.engine }, 'listening')
   live?.watch(['monitoring.logLevel'], (_changes, next) => {
     logger.level = next.monitoring.logLevel
@@ -176,6 +184,7 @@ function createServer(
   state: State,
   metrics: ReturnType<typeof createMetrics>,
   tasks: () => readonly TaskStatus[],
+  application: () => Application | undefined,
 ) {
   const server = fastify({ logger: false })
   server.get('/health', (_request, reply) => {
@@ -195,6 +204,16 @@ function createServer(
         runs,
         lastError: lastError ?? null,
       })),
+    })
+  })
+  // Connections and statements: shapes only, never the values they were called with.
+  server.get('/database', (_request, reply) => {
+    const app = application()
+    if (app === undefined) return reply.code(503).send({ status: 'starting' })
+    return reply.send({
+      engine: app.context.sql.engine,
+      pool: app.database.pool() ?? null,
+      queries: app.database.queries.report(),
     })
   })
   if (settings.monitoring.metrics) {

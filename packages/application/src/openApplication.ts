@@ -31,6 +31,10 @@ import {
 import {
   type BackupManifest,
   type BarRouter,
+  type PoolStatus,
+  type QueryTracking,
+  type TrackedSqlClient,
+  withQueryTracking,
   createBackup,
   type LakeFiles,
   createBarStore,
@@ -49,6 +53,12 @@ import { MIGRATIONS } from './migrations.ts'
 import { type OpenLake, openLake } from './openLake.ts'
 import { barStoreOptionsOf, pipelineOptionsOf, retentionOf, universeOf } from './settings/derive.ts'
 import type { Settings } from './settings/sections.ts'
+
+/** The database, with what is watched of it. */
+interface Database {
+  readonly sql: TrackedSqlClient
+  readonly pool: () => PoolStatus | undefined
+}
 
 /** Where everything of one installation lies. */
 export interface Locations {
@@ -93,6 +103,11 @@ export interface Application extends AsyncDisposable {
   readonly state: StateManager
   /** Files of the lake. */
   readonly lake: LakeFiles
+  /** What statements cost so far, and the pool of connections to a server. */
+  readonly database: {
+    readonly queries: QueryTracking
+    pool(): PoolStatus | undefined
+  }
   /** Reads of bars by what they are for. */
   readonly router: BarRouter
   /**
@@ -131,7 +146,7 @@ export async function openApplication(options: OpenApplicationOptions): Promise<
       throw startError(error)
     })
     const { jobs, events } = running.get('eventBus')
-    const sql = running.get('database')
+    const { sql, pool } = running.get('database')
     const stores = {
       sql,
       companies: createCompanyStore(),
@@ -151,6 +166,7 @@ export async function openApplication(options: OpenApplicationOptions): Promise<
       lock: createLock({ ...settings.daemon.lock, store: createPostgresLockStore({ sql }) }),
       state: createStateManager({ store: createPostgresStateStore({ sql }) }),
       lake: running.get('lake').files,
+      database: { queries: sql.queries, pool },
       components: () => running.status(),
       close: () => running.close(),
       [Symbol.asyncDispose]: () => running.close(),
@@ -196,7 +212,8 @@ function contextOf(
         dependsOn: ['lake'],
         async start(parts) {
           makeWritable(locations.dataDir)
-          const sql = openDatabase(options, locations)
+          const database = openDatabase(options, locations)
+          const { sql } = database
           try {
             const lake = parts.get<OpenLake>('lake').files
             await migrateWithBackup({
@@ -204,13 +221,13 @@ function contextOf(
               migrations: MIGRATIONS,
               backup: () => backUpBeforeMigration(settings, locations, sql, lake),
             })
-            return sql
+            return database
           } catch (error) {
             await sql.close().catch(() => undefined)
             throw error
           }
         },
-        stop: (sql) => sql.close(),
+        stop: ({ sql }) => sql.close(),
       }),
       lake: component({ start: () => openLake(settings, locations.lake), stop: (lake) => lake.close() }),
       dualStorage: component({
@@ -219,7 +236,7 @@ function contextOf(
           const { files, reader } = parts.get<OpenLake>('lake')
           return createBarStore({
             ...barStoreOptionsOf(settings),
-            sql: parts.get<SqlClient>('database'),
+            sql: parts.get<Database>('database').sql,
             lake: files,
             reader,
           })
@@ -228,7 +245,7 @@ function contextOf(
       eventBus: component({
         dependsOn: ['database'],
         async start(parts) {
-          const sql = parts.get<SqlClient>('database')
+          const sql = parts.get<Database>('database').sql
           const { retryLimit, retryDelayMs } = settings.events.jobs
           const jobs = createJobEngine({
             ...settings.events.jobs,
@@ -288,12 +305,15 @@ async function backUpBeforeMigration(
   }
 }
 
-function openDatabase(options: OpenApplicationOptions, locations: Locations): SqlClient {
-  const { postgres, embedded } = options.settings.connections
+function openDatabase(options: OpenApplicationOptions, locations: Locations): Database {
+  const { postgres, embedded, queries } = options.settings.connections
   const url = databaseUrl(options)
-  return url === undefined
-    ? createPgliteClient({ ...embedded, directory: locations.database })
-    : createPostgresClient({ ...postgres, connectionString: url })
+  if (url === undefined) {
+    const client = createPgliteClient({ ...embedded, directory: locations.database })
+    return { sql: withQueryTracking(client, queries), pool: () => undefined }
+  }
+  const client = createPostgresClient({ ...postgres, connectionString: url })
+  return { sql: withQueryTracking(client, queries), pool: () => client.pool.status() }
 }
 
 function databaseUrl(options: OpenApplicationOptions): Secret | undefined {

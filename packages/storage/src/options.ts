@@ -1,18 +1,14 @@
 import { z } from 'zod'
+import { poolOptionsSchema } from './hot/pool/options.ts'
 
 /** The part of `createPostgresClient`'s options that is data. */
 export const postgresOptionsSchema = z.object({
-  maxConnections: z
-    .int()
-    .min(1)
-    .max(1000)
-    .default(10)
-    .describe('Connections to Postgres at most; listening takes one more'),
+  ...poolOptionsSchema.shape,
   connectTimeoutMs: z
     .int()
     .min(1)
     .default(10_000)
-    .describe('How long to wait for a connection, milliseconds'),
+    .describe('How long one attempt to connect may take, milliseconds'),
   statementTimeoutMs: z
     .int()
     .min(0)

@@ -1,5 +1,5 @@
 import { secret } from '@varve/config'
-import { pgliteOptionsSchema, postgresOptionsSchema } from '@varve/storage'
+import { pgliteOptionsSchema, postgresOptionsSchema, queryTrackingOptionsSchema } from '@varve/storage'
 import { z } from 'zod'
 
 /** How databases are reached. */
@@ -11,6 +11,10 @@ export const connectionsSettingsSchema = z.strictObject({
     .strictObject(postgresOptionsSchema.shape)
     .prefault({})
     .describe('The pool of connections to a Postgres server'),
+  queries: z
+    .strictObject(queryTrackingOptionsSchema.shape)
+    .prefault({})
+    .describe('What is noted of statements: counts, times, errors and the slow ones'),
   embedded: z
     .strictObject(pgliteOptionsSchema.shape)
     .prefault({})

@@ -1,43 +1,80 @@
 import {
   type Clock,
   type NotificationHandler,
-  type QueryResult,
-  type SqlClient,
   type Secret,
+  type SqlClient,
   type SqlTx,
-  VarveError,
   checkedOptions,
-  publish,
   systemClock,
 } from '@varve/core'
-import pg from 'pg'
-import { type PostgresSettings, postgresOptionsSchema } from '../options.ts'
-import { copyRows, readRows } from './postgresCopy.ts'
+import type pg from 'pg'
+import type { z } from 'zod'
+import { postgresOptionsSchema } from '../options.ts'
+import { type DrainResult, createConnectionPool } from './pool/ConnectionPool.ts'
+import type { PoolStatus } from './pool/PoolStatus.ts'
+import { postgresConnections } from './pool/postgresConnections.ts'
+import {
+  type Session,
+  commit,
+  createSession,
+  run,
+  runCopyIn,
+  runCopyOut,
+  runQuery,
+  transactionOf,
+} from './pool/session.ts'
 import { createPostgresListener } from './postgresListener.ts'
-import { abortedTxError, closedError, connectError, queryError, txEndedError } from './sqlErrors.ts'
-import { encodeParameter, sqlParser } from './sqlValues.ts'
+import { abortedTxError, closedError, txEndedError } from './sqlErrors.ts'
+import { sqlParser } from './sqlValues.ts'
 
-/** Its data, with their defaults: {@link postgresOptionsSchema}. */
-export interface PostgresClientOptions extends PostgresSettings {
+const clientOptionsSchema = postgresOptionsSchema.refine(
+  ({ overflow, maxConnections }) => overflow < maxConnections,
+  {
+    path: ['overflow'],
+    message: 'expected less than maxConnections, which counts the extra connections too',
+  },
+)
+
+/** Its data, with their defaults: `postgresOptionsSchema`. */
+export interface PostgresClientOptions extends z.input<typeof clientOptionsSchema> {
   /** `postgres://user:password@host:port/database` */
   readonly connectionString: Secret | string
   /** @defaultValue `systemClock` */
   readonly clock?: Clock
 }
 
+/** A `SqlClient` over a pool of connections to a server. */
+export interface PostgresClient extends SqlClient {
+  /** The connections: how many, who has them, what is wrong with them. */
+  readonly pool: {
+    /** The pool at this moment; cheap. */
+    status(): PoolStatus
+  }
+  /**
+   * Closes, and says what that took: refuses new work, waits for work under way, cuts what is left. `close()` does
+   * the same.
+   *
+   * @param options - `timeoutMs`: how long to wait. @defaultValue `drainTimeoutMs`
+   */
+  drain(options?: { readonly timeoutMs?: number }): Promise<DrainResult>
+}
+
 /**
  * Postgres through a pool. Sessions run in UTC. Nothing connects before the first call; a failed attempt can be
- * tried again.
+ * tried again. When a server that was reached before is lost, work under way fails and callers wait up to
+ * `waitTimeoutMs` for it to come back.
  *
- * Calls fail with `DATABASE_UNREACHABLE` (no connection; retryable unless login was refused),
- * `DATABASE_QUERY_FAILED` (`details.sqlState`; retryable after deadlock, serialization failure and shutdown),
- * `DATABASE_CLOSED` or `DATABASE_TX_ENDED`. When the connection is lost during COMMIT the outcome is unknown:
- * `DATABASE_UNREACHABLE` with `details.outcomeUnknown`.
+ * Calls fail with `DATABASE_UNREACHABLE` (no connection; retryable unless login was refused), `POOL_EXHAUSTED`
+ * (none became free; retryable), `DATABASE_QUERY_FAILED` (`details.sqlState`; retryable after deadlock,
+ * serialization failure and shutdown), `DATABASE_CLOSED` or `DATABASE_TX_ENDED`. When the connection is lost
+ * during COMMIT the outcome is unknown: `DATABASE_UNREACHABLE` with `details.outcomeUnknown`.
+ *
+ * @throws `OPTION_INVALID`
  */
-export function createPostgresClient(options: PostgresClientOptions): SqlClient {
+export function createPostgresClient(options: PostgresClientOptions): PostgresClient {
   const { clock = systemClock } = options
-  const settings = checkedOptions(postgresOptionsSchema, options, 'the Postgres client')
-  const { maxConnections, connectTimeoutMs, statementTimeoutMs, applicationName } = settings
+  const settings = checkedOptions(clientOptionsSchema, options, 'the Postgres client')
+  const { connectTimeoutMs, statementTimeoutMs, applicationName } = settings
   const connectionString =
     typeof options.connectionString === 'string'
       ? options.connectionString
@@ -56,62 +93,35 @@ export function createPostgresClient(options: PostgresClientOptions): SqlClient 
     "SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET bytea_output = 'hex'" +
     (statementTimeoutMs > 0 ? `; SET statement_timeout = ${Math.round(statementTimeoutMs)}` : '')
 
-  let pool: pg.Pool | undefined
-  let closing: Promise<void> | undefined
+  const pool = createConnectionPool(
+    postgresConnections(config, sessionSettings, target),
+    settings,
+    clock,
+    target,
+  )
   const listener = createPostgresListener({ ...settings, config, target, clock })
-
-  const openPool = (): pg.Pool => {
-    if (closing !== undefined) throw closedError()
-    if (pool === undefined) {
-      pool = new pg.Pool({
-        ...config,
-        max: maxConnections,
-        onConnect: (client) => client.query(sessionSettings) as unknown as undefined,
-      })
-      // An idle connection that breaks is dropped by the pool; without a listener it would end the process.
-      pool.on('error', (error) => {
-        publish('log', () => ({
-          level: 'warn',
-          component: 'storage',
-          message: `idle connection to ${target} lost: ${error.message}`,
-        }))
-      })
-    }
-    return pool
-  }
-
-  const connect = async (): Promise<pg.PoolClient> => {
-    const from = openPool()
-    try {
-      return await from.connect()
-    } catch (error) {
-      if (closing !== undefined) throw closedError()
-      throw connectError(error, target)
-    }
-  }
+  let closing: Promise<DrainResult> | undefined
 
   /** Runs `work` on a connection of its own; one that broke is not given back to the pool. */
-  const withConnection = async <T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
-    const client = await connect()
-    let broken = false
-    const onError = () => {
-      broken = true
-    }
-    client.on('error', onError)
+  const withSession = async <T>(
+    label: string,
+    work: (session: Session) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> => {
+    const lease = await pool.acquire(label, signal)
+    const session = createSession(lease)
     try {
-      return await work(client)
+      return await work(session)
     } finally {
-      client.removeListener('error', onError)
-      // A connection left inside a transaction must not serve anybody else.
-      client.release(broken || client.getTransactionStatus() !== 'I')
+      lease.release(session.condition())
     }
   }
 
   const tx = <T>(work: (tx: SqlTx) => Promise<T>): Promise<T> =>
-    withConnection(async (client) => {
-      await run(client, 'BEGIN')
+    withSession('transaction', async (session) => {
+      await run(session, 'BEGIN')
       let open = true
-      const guarded = transactionOf(client, () => {
+      const guarded = transactionOf(session, () => {
         if (!open) throw txEndedError()
       })
       let result: T
@@ -120,123 +130,62 @@ export function createPostgresClient(options: PostgresClientOptions): SqlClient 
       } catch (error) {
         open = false
         // When even the rollback fails the connection is gone, and the server rolls back by itself.
-        await client.query('ROLLBACK').catch(() => undefined)
+        await run(session, 'ROLLBACK').catch(() => undefined)
         throw error
       }
       open = false
-      let command: string
-      try {
-        command = (await client.query('COMMIT')).command
-      } catch (error) {
-        const known = queryError(error, 'COMMIT')
-        if (known instanceof VarveError && known.code === 'DATABASE_UNREACHABLE') {
-          throw new VarveError(
-            'the connection was lost during COMMIT; whether the transaction took effect is unknown',
-            {
-              code: 'DATABASE_UNREACHABLE',
-              retryable: true,
-              cause: error,
-              details: { ...known.details, outcomeUnknown: true },
-            },
-          )
-        }
-        throw known
-      }
-      if (command === 'ROLLBACK') throw abortedTxError()
+      if ((await commit(session)) === 'ROLLBACK') throw abortedTxError()
       return result
     })
 
-  const close = (): Promise<void> => {
+  const drain = (timeoutMs?: number): Promise<DrainResult> => {
     closing ??= (async () => {
+      const drained = pool.drain(timeoutMs)
       await listener.close()
-      await pool?.end()
+      return drained
     })()
     return closing
+  }
+  const close = async (): Promise<void> => {
+    await drain()
   }
 
   return {
     engine: 'postgres',
     tx,
-    query: (text, params) => withConnection((client) => runQuery(client, text, params)),
+    query: (text, params) => withSession('query', (session) => runQuery(session, text, params)),
     exec: (text) =>
-      withConnection(async (client) => {
+      withSession('exec', async (session) => {
         try {
-          await run(client, text)
+          await run(session, text)
         } catch (error) {
           // The text may have begun a transaction of its own; the next user of the connection must not find it.
-          await client.query('ROLLBACK').catch(() => undefined)
+          await run(session, 'ROLLBACK').catch(() => undefined)
           throw error
         }
       }),
     copyIn: (text, chunks, { signal } = {}) =>
-      withConnection((client) => copyRows(client, text, chunks, signal)),
+      withSession('copyIn', (session) => runCopyIn(session, text, chunks, signal), signal),
     async *copyOut(text) {
-      const client = await connect()
+      const lease = await pool.acquire('copyOut')
+      const session = createSession(lease)
       let whole = false
       try {
-        yield* readRows(client, text)
+        yield* runCopyOut(session, text)
         whole = true
       } finally {
         // Reading stopped half-way: the rest is still on the wire, so the connection is thrown away.
-        client.release(!whole)
+        lease.release(whole ? session.condition() : 'unfit')
       }
     },
     listen(channel: string, handler: NotificationHandler) {
       if (closing !== undefined) return Promise.reject(closedError())
       return listener.listen(channel, handler)
     },
+    pool: { status: () => pool.status() },
+    drain: ({ timeoutMs } = {}) => drain(timeoutMs),
     close,
     [Symbol.asyncDispose]: close,
-  }
-}
-
-function transactionOf(client: pg.ClientBase, check: () => void): SqlTx {
-  return {
-    async query(text, params) {
-      check()
-      return runQuery(client, text, params)
-    },
-    async exec(text) {
-      check()
-      await run(client, text)
-    },
-    async copyIn(text, chunks, { signal } = {}) {
-      check()
-      return copyRows(client, text, chunks, signal)
-    },
-    async *copyOut(text) {
-      check()
-      yield* readRows(client, text, { drain: true })
-    },
-  }
-}
-
-async function run(client: pg.ClientBase, text: string): Promise<void> {
-  try {
-    await client.query(text)
-  } catch (error) {
-    throw queryError(error, text)
-  }
-}
-
-async function runQuery<Row>(
-  client: pg.ClientBase,
-  text: string,
-  params: readonly unknown[] = [],
-): Promise<QueryResult<Row>> {
-  const values = params.map((value) => {
-    const encoded = encodeParameter(value)
-    return encoded instanceof Uint8Array
-      ? Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength)
-      : encoded
-  })
-  try {
-    const result: unknown = await client.query(text, values)
-    // Without parameters Postgres accepts several statements and answers each; the last one counts.
-    const last = (Array.isArray(result) ? result.at(-1) : result) as { rows: Row[]; rowCount: number | null }
-    return { rows: last.rows, rowCount: last.rowCount ?? 0 }
-  } catch (error) {
-    throw queryError(error, text)
   }
 }
 

@@ -1,0 +1,6 @@
+export type { DrainResult } from './ConnectionPool.ts'
+export type { PoolHolder } from './holders.ts'
+export { poolOptionsSchema } from './options.ts'
+export type { PoolOptions, PoolSettings } from './options.ts'
+export { poolChannelName } from './poolReports.ts'
+export type { PoolStatus } from './PoolStatus.ts'

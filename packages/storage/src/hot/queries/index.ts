@@ -1,0 +1,7 @@
+export { queryTrackingOptionsSchema } from './options.ts'
+export type { QueryTrackingSettings } from './options.ts'
+export { formatQueryReport } from './queryReport.ts'
+export type { QueryFigures, QueryReport, QueryStats, SlowQuery } from './queryReport.ts'
+export type { StatementType } from './statementShape.ts'
+export { withQueryTracking } from './withQueryTracking.ts'
+export type { QueryTracking, QueryTrackingOptions, TrackedSqlClient } from './withQueryTracking.ts'
