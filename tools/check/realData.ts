@@ -7,6 +7,7 @@ import { loadSettings, openApplication, type RunReport, why, type WhyReport } fr
 import { checker } from './checker.ts'
 import { realData } from './marketSlice.ts'
 import { checkStore, eventTotals, layersOf } from './realStore.ts'
+import { checkVersions } from './realVersions.ts'
 import { type CommandResult, varve } from './varve.ts'
 
 const SESSION = '2015-06-30'
@@ -16,12 +17,16 @@ const MEMORY_LIMIT_MB = 1500
 const EXPLAINED = 200
 
 const market = realData('market/us_daily_2015-03_2016-03.parquet')
+const restatements = realData('market/us_daily_restatements_2015-03_2016-03.parquet')
 const demo = realData('demo/sp500_daily_2013_2018.parquet')
 const { check, skip, finish } = checker()
 const folder = mkdtempSync(join(tmpdir(), 'varve-real-'))
 try {
   if (market === undefined) skip('the whole market: its file is not here; set VARVE_TEST_DATA')
   else await wholeMarket(market, join(folder, 'market'))
+  if (market === undefined || restatements === undefined)
+    skip('every crawled version of the market: its files are not here; set VARVE_TEST_DATA')
+  else await checkVersions(market, restatements, check)
   if (demo === undefined) skip('five years of the S&P 500: its file is not here; set VARVE_TEST_DATA')
   else await importDemo(demo, join(folder, 'import'))
 } finally {

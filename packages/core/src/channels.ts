@@ -25,7 +25,7 @@ export const channelNames = {
   scan: 'varve:scan',
   /** `{ detected, healed, confirmedEmpty, open }` a gap pass */
   gaps: 'varve:gaps',
-  /** `{ interval, archivedRows, restoredRows, deletedRows, files, bytes }` a retention pass */
+  /** `{ interval, archivedRows, restoredRows, deletedRows, files, bytes, table, partitionsAhead }` a retention pass */
   retention: 'varve:retention',
   /** `{ stage, done, total, unit, note? }` progress of a long step */
   progress: 'varve:progress',

@@ -47,6 +47,7 @@ export function createMetrics(): Metrics {
   const gaps = gauge('gaps', 'Gaps of the last pass by state', ['state'])
   const alerts = counter('alerts_total', 'Alerts raised', ['severity'])
   const archived = counter('rows_archived_total', 'Rows moved to the lake', ['interval'])
+  const ahead = gauge('partitions_ahead', 'Partitions ready for the time after now', ['table'])
 
   const handlers: Partial<Record<ChannelName, (message: Record<string, unknown>) => void>> = {
     providerRequest(message) {
@@ -84,7 +85,10 @@ export function createMetrics(): Metrics {
       for (const state of ['detected', 'healed', 'confirmedEmpty', 'open'])
         gaps.set({ state }, number(message[state]))
     },
-    retention: (message) => archived.inc({ interval: text(message.interval) }, number(message.archivedRows)),
+    retention(message) {
+      archived.inc({ interval: text(message.interval) }, number(message.archivedRows))
+      ahead.set({ table: text(message.table) }, number(message.partitionsAhead))
+    },
   }
   const subscriptions = Object.entries(handlers).map(([name, handle]) => {
     const listener = (message: unknown) => handle(message as Record<string, unknown>)

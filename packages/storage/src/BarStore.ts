@@ -180,6 +180,8 @@ export interface BarStats {
   readonly coldBytes: number
   /** Values kept as history of restated bars. */
   readonly versions: number
+  /** Partitions of the hot tables that begin after now; retention keeps them ready. */
+  readonly partitionsAhead: { readonly bars: number; readonly bars_intraday: number }
 }
 
 export interface SeriesSummary {

@@ -1,6 +1,6 @@
 import { type Interval, publish, sqlName } from '@varve/core'
 import type { BarRetentionPolicy, RetentionResult } from '../BarStore.ts'
-import { dropAbandonedPartitions, ensurePartitions, spanOf } from '../hot/partitions.ts'
+import { dropAbandonedPartitions, ensurePartitions, partitionsAhead, spanOf } from '../hot/partitions.ts'
 import { archiveBars, loadWatermark } from './archive.ts'
 import type { BarColumns } from './BarColumns.ts'
 import { barTable } from './barTables.ts'
@@ -18,7 +18,7 @@ export async function retainBars(
   signal: AbortSignal | undefined,
 ): Promise<RetentionResult> {
   const { interval } = policy
-  await aheadOf(context, policy)
+  const ahead = await prepareAhead(context, policy)
   const archived = await archiveBars(context, interval, clampTime(policy.archiveTo), signal)
   await raiseHotFrom(context, policy)
   const hotDeleted = await deleteBelowHotFrom(context, interval, signal)
@@ -35,17 +35,21 @@ export async function retainBars(
     expiredRows: result.coldExpired,
     files: result.files,
     bytes: result.bytes,
+    table: barTable(interval).name,
+    partitionsAhead: ahead,
   }))
   return result
 }
 
-/** Loads of the coming days find their partitions ready, so that no load has to make one. */
-async function aheadOf(context: StoreContext, policy: BarRetentionPolicy): Promise<void> {
-  if ((await loadWatermark(context.sql, policy.interval)) === undefined) return
+/** Loads of the coming days find their partitions ready, so that no load has to make one. @returns how many are */
+async function prepareAhead(context: StoreContext, policy: BarRetentionPolicy): Promise<number> {
+  if ((await loadWatermark(context.sql, policy.interval)) === undefined) return 0
   const table = barTable(policy.interval)
-  const present = spanOf(table, clampTime(policy.asOf))
+  const asOf = clampTime(policy.asOf)
+  const present = spanOf(table, asOf)
   const wanted = Array.from({ length: context.partitionsAhead + 1 }, (_, ahead) => present + ahead)
   await ensurePartitions(context.sql, table, wanted)
+  return (await partitionsAhead(context.sql, asOf))[table.name]
 }
 
 /** From here on reads take the rows below from the lake; what is left of them in Postgres is deleted afterwards. */

@@ -1,6 +1,7 @@
 import { type BarSource, type Interval, sqlName } from '@varve/core'
 import type { BarStats, SeriesSummary, SeriesTimes } from '../BarStore.ts'
 import { MAX_TIME, MIN_TIME } from './instants.ts'
+import { partitionsAhead } from '../hot/partitions.ts'
 import { BAR_TABLES } from './barTables.ts'
 import type { StoreContext } from './options.ts'
 import { readParts, selectSeries } from './read.ts'
@@ -29,6 +30,7 @@ export async function loadStats(context: StoreContext): Promise<BarStats> {
     coldFiles: row.files,
     coldBytes: Number(row.bytes),
     versions: Number(row.versions),
+    partitionsAhead: await partitionsAhead(context.sql, context.clock.now()),
   }
 }
 
