@@ -2,6 +2,7 @@ import { deepStrictEqual } from 'node:assert'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { z } from 'zod'
+import { library } from './library.ts'
 
 /** The same configuration twice: one file per section, and everything in one file. */
 export interface BenchFolders {
@@ -23,19 +24,6 @@ export interface Loader {
   readonly checks: boolean
   /** Imports the library. What it asks for once in a program's life is done here. */
   open(folders: BenchFolders, sections: BenchSections): Promise<Load>
-}
-
-/** Peers are installed on demand and bring no types that the workspace knows. */
-async function library<Exports>(name: string): Promise<Exports> {
-  return (await import(name)) as Exports
-}
-
-/** Whether a peer is installed here. */
-export async function hasLibrary(name: string): Promise<boolean> {
-  return library(name).then(
-    () => true,
-    () => false,
-  )
 }
 
 /**

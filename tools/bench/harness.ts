@@ -81,6 +81,15 @@ export async function interleave(
   contenders: readonly Contender[],
   rounds: number,
 ): Promise<Map<string, number>> {
+  const times = await interleavedTimes(contenders, rounds)
+  return new Map([...times].map(([name, list]) => [name, median(list)]))
+}
+
+/** As {@link interleave}, with every time: milliseconds by contender, in order. */
+export async function interleavedTimes(
+  contenders: readonly Contender[],
+  rounds: number,
+): Promise<ReadonlyMap<string, readonly number[]>> {
   const times = new Map<string, number[]>(contenders.map(({ name }) => [name, []]))
   for (let round = 0; round < rounds; round++) {
     for (const contender of round % 2 === 0 ? contenders : [...contenders].reverse()) {
@@ -90,13 +99,19 @@ export async function interleave(
       times.get(contender.name)!.push(performance.now() - began)
     }
   }
-  return new Map([...times].map(([name, list]) => [name, median(list)]))
+  return times
 }
 
 export function median(list: readonly number[]): number {
   const sorted = [...list].sort((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+/** The value that a share of the list does not exceed. */
+export function quantile(list: readonly number[], share: number): number {
+  const sorted = [...list].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!
 }
 
 /** Three significant digits, or the whole number where it is larger. */

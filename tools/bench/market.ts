@@ -8,10 +8,15 @@ const TICK = 100n
 
 export const BENCH_SOURCE = { provider: 'bench', feed: 'walk', adjustment: 'raw' } as const
 
-/** Hourly bars of random walks, the same in every run: symbol by symbol, as a backfill brings them. */
-export function hourlyBars(symbols: number, days: number, seed = 7): BarBatch {
+/**
+ * Hourly bars of random walks, the same in every run: symbol by symbol, as a backfill brings them.
+ *
+ * @param first - index of the first symbol; another one brings other walks
+ * @param apart - from one symbol's index to the next
+ */
+export function hourlyBars(symbols: number, days: number, first = 0, apart = 1): BarBatch {
   const builder = new BarBatchBuilder('1h', BENCH_SOURCE, symbols * days * PER_DAY)
-  let state = seed >>> 0
+  let state = (7 + first) >>> 0
   const random = () => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
     return state / 4_294_967_296
@@ -22,7 +27,7 @@ export function hourlyBars(symbols: number, days: number, seed = 7): BarBatch {
     if (weekday !== 0 && weekday !== 6) tradingDays.push(at)
   }
   for (let index = 0; index < symbols; index++) {
-    const symbol = symbolName(index)
+    const symbol = symbolName(first + index * apart)
     let price = Math.round((5 + random() * 400) * 10_000)
     for (const day of tradingDays) {
       for (let bar = 0; bar < PER_DAY; bar++) {

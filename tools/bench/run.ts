@@ -1,9 +1,10 @@
 import { config } from './benches/config.ts'
 import { flow } from './benches/flow.ts'
 import { storage } from './benches/storage.ts'
+import { storage50m } from './benches/storage50m.ts'
 import type { Bench, BenchCase } from './harness.ts'
 
-const benches: Readonly<Record<string, Bench>> = { storage, flow, config }
+const benches: Readonly<Record<string, Bench>> = { storage, 'storage-50m': storage50m, flow, config }
 
 const names = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 const flags = new Set(process.argv.slice(2).filter((word) => word.startsWith('--')))

@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import {
   assertSame,
   type BenchFolders,
-  hasLibrary,
   LIBRARY,
   type Load,
   type LoaderName,
@@ -23,6 +22,7 @@ import {
   interleave,
   median,
 } from '../harness.ts'
+import { hasLibrary } from '../library.ts'
 
 /** No variables: what somebody has set on this machine is not to be measured. */
 const NO_ENVIRONMENT = {}

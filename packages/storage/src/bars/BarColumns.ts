@@ -50,6 +50,17 @@ export class BarColumns {
     }
   }
 
+  /** Writes one row over another. */
+  move(from: number, to: number): void {
+    this.series[to] = this.series[from]!
+    this.time[to] = this.time[from]!
+    this.recorded[to] = this.recorded[from]!
+    for (const column of this.words) {
+      column[2 * to] = column[2 * from]!
+      column[2 * to + 1] = column[2 * from + 1]!
+    }
+  }
+
   #grow(): void {
     const size = this.series.length * 2
     const series = new Int32Array(size)

@@ -63,6 +63,7 @@ export async function* readParts(
         interval,
         ids: part.map((entry) => entry.id),
         symbols: part.map((entry) => entry.symbol),
+        hotFrom: part.reduce((latest, entry) => Math.max(latest, entry.hotFrom), -Infinity),
       }
       yield { rows: await readSeries(context, context.sql, selection, { ...range, rows }), part }
     }

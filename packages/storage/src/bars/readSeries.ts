@@ -10,6 +10,8 @@ export interface SeriesSelection {
   readonly interval: Interval
   readonly ids: readonly number[]
   readonly symbols: readonly string[]
+  /** Latest hot start of the series, as far as known; a read from there on first does without the lake. */
+  readonly hotFrom?: number
 }
 
 export interface ReadRange extends Pick<SnapshotQuery, 'from' | 'to' | 'rows' | 'columns' | 'knownAt'> {
@@ -37,6 +39,8 @@ export async function readSeries(
   selection: SeriesSelection,
   range: ReadRange,
 ): Promise<SeriesRows> {
+  const hot = await readHot(tx, selection, range)
+  if (hot !== undefined) return hot
   for (let attempt = 0; ; attempt++) {
     const snapshot = await loadSnapshot(tx, {
       ...range,
@@ -61,6 +65,27 @@ export async function readSeries(
       }
     }
   }
+}
+
+/**
+ * A range that should be hot altogether, by a statement without the lake: half of it to plan. The bounds come with it,
+ * so `undefined` when they have moved past the range.
+ */
+async function readHot(
+  tx: SqlTx,
+  selection: SeriesSelection,
+  range: ReadRange,
+): Promise<SeriesRows | undefined> {
+  const whole = range.rows === 'visible' || range.rows === 'stored'
+  if (!whole || range.knownAt !== undefined || range.from < (selection.hotFrom ?? Infinity)) return undefined
+  const snapshot = await loadSnapshot(tx, {
+    ...range,
+    rows: 'hot',
+    interval: selection.interval,
+    seriesIds: selection.ids,
+  })
+  if (!snapshot.states.every((state) => state !== undefined && state.hotFrom <= range.from)) return undefined
+  return { rows: sortColumns(snapshot.hot, selection.ids.length), snapshot }
 }
 
 const LAKE_FAILURES: ReadonlySet<string> = new Set([

@@ -8,6 +8,8 @@ export interface SeriesRef {
   readonly symbol: string
   readonly sourceId: number
   readonly source: BarSource
+  /** First instant kept hot when the series was looked up, milliseconds UTC; it may have moved since. */
+  readonly hotFrom: number
 }
 
 export interface SeriesFilter {
@@ -23,13 +25,14 @@ interface SeriesRow {
   readonly provider: string
   readonly feed: string
   readonly adjustment: string
+  readonly hot_from: Date
 }
 
 /** Series by symbol, then source name. */
 export async function findSeries(tx: SqlTx, filter: SeriesFilter): Promise<SeriesRef[]> {
   const { source } = filter
   const { rows } = await tx.query<SeriesRow>(
-    `SELECT s.id, s.symbol, s.source_id, o.provider, o.feed, o.adjustment
+    `SELECT s.id, s.symbol, s.source_id, s.hot_from, o.provider, o.feed, o.adjustment
      FROM series s JOIN sources o ON o.id = s.source_id
      WHERE s.interval = $1 AND ($2::text[] IS NULL OR s.symbol = ANY($2)) AND ($3::text IS NULL OR o.provider = $3)
        AND ($4::text IS NULL OR (o.feed, o.adjustment) = ($4, $5))
@@ -47,6 +50,7 @@ export async function findSeries(tx: SqlTx, filter: SeriesFilter): Promise<Serie
     symbol: row.symbol,
     sourceId: row.source_id,
     source: toBarSource(row),
+    hotFrom: row.hot_from.getTime(),
   }))
 }
 

@@ -115,8 +115,8 @@ export async function loadSnapshot(tx: SqlTx, query: SnapshotQuery): Promise<Sna
   }
   if (!wholeLake) {
     parts.push(`SELECT ${KIND_HOT}::int2, b.series_id, b.ts, ${picked('b')}, NULL::text
-    FROM ${sqlName(barTable(query.interval).name)} b JOIN series s ON s.id = b.series_id
-    WHERE b.series_id = ANY(${ids}) AND b.ts >= ${from} AND b.ts < ${to} AND b.ts >= s.hot_from`)
+    FROM ${sqlName(barTable(query.interval).name)} b
+    WHERE b.series_id = ANY(${ids}) AND b.ts >= ${from} AND b.ts < ${to}`)
   }
   if (knownAt !== undefined) {
     parts.push(`SELECT * FROM (SELECT DISTINCT ON (v.series_id, v.ts) ${KIND_VERSION}::int2, v.series_id, v.ts, ${picked('v')}, NULL::text
@@ -185,6 +185,7 @@ export async function loadSnapshot(tx: SqlTx, query: SnapshotQuery): Promise<Sna
     }
   })
   files.sort((a, b) => a.id - b.id)
+  dropLeftBehind(hot, states)
   return { watermark, states, files, hot, late, lateAdded, versions }
 }
 
@@ -197,4 +198,18 @@ function textOf(row: CopyRow): string {
 
 function timeOf(row: CopyRow): number {
   return int64(row.data, row.starts[2]!) / 1000 + PG_EPOCH_MS
+}
+
+/**
+ * Rows before their series' hot start are no longer Postgres' to answer; they wait to be deleted. Dropped here rather
+ * than by a join, which costs the server a third of a wide read.
+ */
+function dropLeftBehind(hot: BarColumns, states: readonly (SeriesState | undefined)[]): void {
+  let kept = 0
+  for (let row = 0; row < hot.length; row++) {
+    if (hot.time[row]! < (states[hot.series[row]!]?.hotFrom ?? Infinity)) continue
+    if (kept < row) hot.move(row, kept)
+    kept++
+  }
+  hot.length = kept
 }

@@ -1,8 +1,9 @@
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type pg from 'pg'
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
+import { from as copyFrom } from 'pg-copy-streams'
 import { type CopyChunks, abortable } from './abortable.ts'
+import { copyOutStream } from './copyOutStream.ts'
 import { queryError } from './sqlErrors.ts'
 
 /**
@@ -46,7 +47,7 @@ export async function* readRows(
   text: string,
   { drain = false }: { readonly drain?: boolean } = {},
 ): AsyncGenerator<Uint8Array> {
-  const stream = client.query(copyTo(text))
+  const stream = client.query(copyOutStream(text))
   let ended = false
   try {
     for await (const chunk of stream.iterator({ destroyOnReturn: false })) yield chunk as Uint8Array
