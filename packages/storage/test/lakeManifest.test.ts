@@ -6,6 +6,10 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type BarStore, createBarStore } from '../src/index.ts'
 import { type LakeManifest, exportManifest, readManifest } from '../src/lake/index.ts'
+import { DATASET_NAMES, createRecordStore, datasetDefinition } from '../src/records/index.ts'
+import { recordFileSchema } from '../src/lake/manifestRecordColumns.ts'
+import { createRecordFileWriter } from '../src/records/recordFile.ts'
+import { FEED, WIRE } from './recordsSupport.ts'
 import { type TestStore, batchOf, day, engines, openTestStore } from './support.ts'
 
 const SYMBOLS = ['A', 'B', 'C']
@@ -169,6 +173,100 @@ describe('a manifest that is not what was written', () => {
     await expect(readManifest(test.lake, 'manifests/none.json')).rejects.toThrow(/there is no such file/)
   })
 })
+
+describe('records in the manifest', () => {
+  let test: TestStore
+  beforeAll(async () => {
+    test = await openTestStore('postgres')
+    const store = createRecordStore({ sql: test.sql, lake: test.lake, clock: createTestClock(day(20_000)) })
+    const article = (symbol: string, number: number) => ({
+      symbol,
+      time: day(19_000 + number),
+      values: { article_id: String(number), title: 'x', symbols: [symbol], extra: { number } },
+    })
+    const rating = { symbol: 'B', time: day(19_005), values: { firm: 'f', target_price: '1.25' } }
+    await store.load({
+      dataset: 'news',
+      source: FEED,
+      rows: [article('A', 1), article('B', 2), article('B', 9)],
+    })
+    await store.load({ dataset: 'ratings', source: WIRE, rows: [rating] })
+    await store.archive('news', { before: () => day(19_009) })
+    await store.archive('ratings', { before: () => day(19_009) })
+  })
+  afterAll(() => test.close())
+
+  it('are listed by dataset, source, symbols and times, with their hashes', async () => {
+    const { manifest } = await exportManifest(test.sql, test.lake)
+    expect(await readManifest(test.lake)).toEqual(manifest)
+    // The article of day 9 is in Postgres only.
+    expect(manifest.totals).toMatchObject({ files: 2, rows: 3 })
+    expect(manifest.files).toMatchObject([
+      {
+        ...{ kind: 'records', dataset: 'news', interval: null, ...FEED, rows: 2 },
+        ...{ symbolMin: 'A', symbolMax: 'B' },
+        timeMin: new Date(day(19_001)).toISOString(),
+        timeMax: new Date(day(19_002)).toISOString(),
+      },
+      { kind: 'records', dataset: 'ratings', interval: null, ...WIRE, rows: 1, symbolMin: 'B' },
+    ])
+    for (const file of manifest.files) {
+      const content = readFileSync(join(test.lakeDirectory, file.path))
+      expect(file).toMatchObject({ bytes: content.length, sha256: sha256Hex(content) })
+    }
+    expect(Object.keys(manifest.schemas).sort()).toEqual(['bars', 'records/news', 'records/ratings'])
+  })
+
+  it('cannot lose a column description unnoticed', async () => {
+    const manifest = JSON.parse(
+      readFileSync(join(test.lakeDirectory, 'manifest.json'), 'utf8'),
+    ) as LakeManifest
+    manifest.schemas['records/news']!.pop()
+    writeFileSync(join(test.lakeDirectory, 'manifest.json'), JSON.stringify(manifest))
+    await expect(readManifest(test.lake)).rejects.toThrow(/"schemas" has changed/)
+  })
+
+  it('have the columns described, by their names and types in DuckDB', async () => {
+    const { DuckDBInstance } = await import('@duckdb/node-api')
+    const instance = await DuckDBInstance.create(':memory:', { autoinstall_known_extensions: 'false' })
+    const connection = await instance.connect()
+    try {
+      for (const dataset of DATASET_NAMES) {
+        const writer = createRecordFileWriter({ dataset, source: FEED, rowGroupRows: 5, zstdLevel: 1 })
+        const values = datasetDefinition(dataset).columns.map(() => null)
+        writer.add({ symbol: 'A', time: 0, key: 'k', recordedAt: 0, deleted: true, values })
+        const path = join(test.lakeDirectory, `${dataset}.parquet`)
+        writeFileSync(path, writer.finish()!.bytes)
+        const result = await connection.runAndReadAll(`DESCRIBE SELECT * FROM read_parquet('${path}')`)
+        const found = result.getRowObjectsJson()
+        expect(found.map((column) => [column.column_name, column.column_type])).toEqual(
+          recordFileSchema(dataset).map(({ name, type }) => [name, duckDbType(type)]),
+        )
+      }
+    } finally {
+      connection.closeSync()
+      instance.closeSync()
+    }
+    const all = DATASET_NAMES.flatMap((dataset) => recordFileSchema(dataset))
+    expect(
+      all.filter(({ meaning }) => (meaning as string | undefined) === undefined || meaning === ''),
+    ).toEqual([])
+  })
+
+  it('are left out of a database that has no tables of them', async () => {
+    await test.sql.exec('DROP TABLE record_file_symbols, record_files')
+    const { manifest } = await exportManifest(test.sql, test.lake)
+    expect(manifest).toMatchObject({ files: [], totals: { files: 0 } })
+    expect(Object.keys(manifest.schemas)).toEqual(['bars'])
+  })
+})
+
+/** What DuckDB calls a type of the manifest. */
+function duckDbType(type: string): string {
+  if (type.startsWith('STRING')) return 'VARCHAR'
+  if (type.startsWith('TIMESTAMP')) return 'TIMESTAMP'
+  return type === 'INT64' ? 'BIGINT' : type
+}
 
 describe('docs/how-to/read-the-lake.md', () => {
   const guide = readFileSync(

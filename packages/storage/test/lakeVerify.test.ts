@@ -151,6 +151,11 @@ describe('verifying the lake', () => {
           'UPDATE lake_files SET rows = rows - 1 WHERE id = $1',
         ],
         [
+          'another size',
+          'UPDATE lake_files SET bytes = bytes + 1 WHERE id = $1',
+          'UPDATE lake_files SET bytes = bytes - 1 WHERE id = $1',
+        ],
+        [
           'an earlier begin',
           "UPDATE lake_files SET time_min = time_min - interval '1 day' WHERE id = $1",
           "UPDATE lake_files SET time_min = time_min + interval '1 day' WHERE id = $1",
@@ -194,6 +199,7 @@ describe('verifying the lake', () => {
     ).map(([what, plant, mend]) => ({
       what: `a catalog that says ${what}`,
       kind: 'catalog' as const,
+      ...(what === 'another size' ? { bySize: true as const } : {}),
       plant: (file: FileRow) => test.sql.query(plant, [file.id]),
       mend: (file: FileRow) => test.sql.query(mend, [file.id]),
     })),
@@ -327,6 +333,10 @@ describe('verifying the lake', () => {
       'missing bars/moved.parquet',
       `manifest ${second().path}`,
     ])
+    await test.sql.query("UPDATE lake_files SET symbol_min = 'AA' WHERE id = $1", [second().id])
+    const renamed = await kinds()
+    await test.sql.query("UPDATE lake_files SET symbol_min = 'A' WHERE id = $1", [second().id])
+    expect(renamed).toEqual([`catalog ${second().path}`, `manifest ${second().path}`])
     await test.sql.query('UPDATE lake_files SET removed_at = now() WHERE id = $1', [second().id])
     expect(await kinds()).toEqual([])
     await test.sql.query('UPDATE lake_files SET removed_at = NULL WHERE id = $1', [second().id])

@@ -7,7 +7,7 @@ import { dataDirOf, settingsOf, withApplication } from '../session.ts'
 export async function verify(options: GlobalOptions): Promise<void> {
   const result = await withApplication(
     { settings: await settingsOf(options), dataDir: dataDirOf(options), mustExist: true },
-    (app) => verifyLake(app),
+    (app, signal) => verifyLake(app, { signal }),
   )
   if (options.json === true) printJson(result)
   else {
@@ -21,7 +21,7 @@ export async function verify(options: GlobalOptions): Promise<void> {
   }
   if (result.problems.length > 0) {
     throw new VarveError(
-      `${result.problems.length} of ${result.files} lake files are damaged or missing; restore them from a copy`,
+      `${result.problems.length} problems in ${result.files} lake files; restore damaged ones from a backup`,
       {
         code: 'LAKE_DAMAGED',
         details: { problems: result.problems },

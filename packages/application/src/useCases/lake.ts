@@ -1,10 +1,17 @@
 import { INTERVALS } from '@varve/core'
-import { exportManifest } from '@varve/storage'
+import { type LakeVerifyResult, exportManifest, joinVerifyResults } from '@varve/storage'
 import type { Application } from '../openApplication.ts'
 
-/** Reads every file of the lake again and compares it with what was recorded when it was written. */
-export function verifyLake(app: Application): ReturnType<Application['context']['bars']['verify']> {
-  return app.context.bars.verify()
+/** Reads every file of the lake again, those of bars and those of records, and compares it with what was recorded. */
+export async function verifyLake(
+  app: Application,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<LakeVerifyResult> {
+  return joinVerifyResults(
+    await app.context.bars.verify(options),
+    await app.context.records.verify(options),
+  )
+}
 }
 
 /** Writes `manifest.json` into the lake: every file with its hash, so that others read the lake without the database. */
@@ -27,7 +34,7 @@ export interface LakeCompaction {
   readonly bytes: number
 }
 
-/** Merges small files, folds corrections in, drops what has expired, and deletes files nobody needs any more. */
+/** Merges small files of bars, folds corrections in, drops what has expired, and deletes files nobody needs any more. */
 export async function compactLake(
   app: Application,
   options: { readonly signal?: AbortSignal } = {},
@@ -42,6 +49,8 @@ export async function compactLake(
     })
     results.push({ interval, filesBefore, filesAfter, rows, bytes })
   }
-  await bars.sweep({ graceMs: app.settings.storage.lake.sweepGraceMs })
+  const { sweepGraceMs: graceMs } = app.settings.storage.lake
+  await bars.sweep({ graceMs })
+  await app.context.records.sweep({ graceMs })
   return results
 }

@@ -1,4 +1,5 @@
-import { type Interval, type SqlTx, type VarveError, isVarveError, publish } from '@varve/core'
+import { type Interval, type SqlTx, type VarveError, publish } from '@varve/core'
+import { isLakeFailure } from '../lake/lakeFailures.ts'
 import type { RowFilter } from '../lake/parquetReader.ts'
 import { BarColumns, orderOf, sortColumns } from './BarColumns.ts'
 import { MAX_TIME } from './instants.ts'
@@ -51,7 +52,7 @@ export async function readSeries(
       const lake = await readLakeRows(context, selection, snapshot, range)
       return { rows: combine(lake, snapshot, selection.ids.length, range), snapshot }
     } catch (error) {
-      if (!isVarveError(error) || !LAKE_FAILURES.has(error.code)) throw error
+      if (!isLakeFailure(error)) throw error
       if (attempt < RESTARTS && !(await allLive(tx, snapshot.files))) continue
       const { message } = error
       publish('alert', () => ({ key: `lake ${error.code}`, severity: 'critical', message }))
@@ -87,13 +88,6 @@ async function readHot(
   if (!snapshot.states.every((state) => state !== undefined && state.hotFrom <= range.from)) return undefined
   return { rows: sortColumns(snapshot.hot, selection.ids.length), snapshot }
 }
-
-const LAKE_FAILURES: ReadonlySet<string> = new Set([
-  'LAKE_UNREADABLE',
-  'LAKE_UNREACHABLE',
-  'LAKE_ACCESS_DENIED',
-  'ENCRYPTED_DATA_DAMAGED',
-])
 
 function combine(lake: BarColumns, snapshot: Snapshot, seriesCount: number, range: ReadRange): BarColumns {
   const cold = range.includeLate === false ? lake : overlay(lake, snapshot.late, seriesCount)

@@ -1,3 +1,4 @@
+export { joinVerifyResults } from './checkCatalog.ts'
 export { MANIFEST_PATH, exportManifest, readManifest } from './manifest.ts'
 export type { ExportManifestOptions, ExportedManifest } from './manifest.ts'
 export { lakeManifestSchema, manifestFileSchema } from './manifestFormat.ts'

@@ -9,7 +9,7 @@ import {
 } from '@varve/core'
 import type { LakeFiles } from './LakeFiles.ts'
 import { MANIFEST_NOTE, type LakeManifest, lakeManifestSchema } from './manifestFormat.ts'
-import { BAR_FILE_SCHEMA, loadManifestFiles } from './manifestRows.ts'
+import { loadManifestFiles, manifestSchemas } from './manifestRows.ts'
 
 /** Where the latest manifest lies in a lake. */
 export const MANIFEST_PATH = 'manifest.json'
@@ -45,7 +45,7 @@ export async function exportManifest(
     format: 1 as const,
     createdAt,
     note: MANIFEST_NOTE,
-    schemas: { bars: BAR_FILE_SCHEMA },
+    schemas: manifestSchemas(files),
     totals: {
       files: files.length,
       rows: files.reduce((sum, file) => sum + file.rows, 0),

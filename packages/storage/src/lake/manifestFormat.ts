@@ -30,7 +30,7 @@ export const lakeManifestSchema = z.strictObject({
   note: z.string(),
   schemas: z
     .record(z.string(), z.array(z.strictObject({ name: z.string(), type: z.string(), meaning: z.string() })))
-    .describe('Columns of the files, by kind'),
+    .describe('Columns of the files: `bars`, and `records/` with the dataset'),
   totals: z.strictObject({ files: count, rows: count, bytes: count }),
   watermarks: z.record(z.string(), instant).describe('Per interval: every older bar is in the lake'),
   unfolded: z
@@ -44,4 +44,4 @@ export type LakeManifest = z.output<typeof lakeManifestSchema>
 
 /** What a reader of the files alone must know. */
 export const MANIFEST_NOTE =
-  'Prices and volumes are exact decimals as the provider gave them, unadjusted. Bars newer than the watermark, and the corrections counted under "unfolded", are in Postgres only: compact, then export again. Rows that have expired may still be in the files until then.'
+  'Prices and volumes are exact decimals as the provider gave them, unadjusted. Bars newer than the watermark, and the corrections counted under "unfolded", are in Postgres only: compact, then export again. Rows that have expired may still be in the files until then. Files of records hold versions: of each symbol, ts and key the one with the latest recorded_at counts, and none if it says deleted; versions not archived yet are in Postgres only.'

@@ -1,5 +1,7 @@
 import type { SqlTx } from '@varve/core'
+import { DATASET_NAMES } from '../records/datasets.ts'
 import type { ManifestFile, LakeManifest } from './manifestFormat.ts'
+import { recordFileSchema } from './manifestRecordColumns.ts'
 
 /** Columns of a bar file, as other readers see them. */
 export const BAR_FILE_SCHEMA: LakeManifest['schemas'][string] = [
@@ -12,6 +14,19 @@ export const BAR_FILE_SCHEMA: LakeManifest['schemas'][string] = [
   { name: 'volume', type: 'DECIMAL(18,6)', meaning: 'shares traded' },
   { name: 'recorded', type: 'TIMESTAMP(MILLIS), UTC', meaning: 'since when these values were known' },
 ]
+
+/**
+ * Columns of the files listed: those of bars as `bars`, those of records as `records/` and the dataset, such as
+ * `records/news`. Of a dataset without files, or one this version does not know, there are none.
+ */
+export function manifestSchemas(files: readonly ManifestFile[]): LakeManifest['schemas'] {
+  const held = new Set(files.map((file) => file.dataset))
+  const records = DATASET_NAMES.filter((dataset) => held.has(dataset)).sort()
+  return Object.fromEntries([
+    ['bars', BAR_FILE_SCHEMA],
+    ...records.map((dataset) => [`records/${dataset}`, recordFileSchema(dataset)] as const),
+  ])
+}
 
 const FILES_OF_BARS = `
   SELECT 'file' AS entry, 'bars' AS kind, f.interval AS name, f.path, o.provider, o.feed, o.adjustment,

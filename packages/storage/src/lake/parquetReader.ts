@@ -8,6 +8,7 @@ import {
 } from 'hyparquet'
 import { zstdDecompressSync } from 'node:zlib'
 import { type BarColumns, setSafeInteger } from '../bars/BarColumns.ts'
+import { checkedFile } from './chunkChecksums.ts'
 import { createCoalescingFile, rowGroupRange } from './coalescing.ts'
 import type { LakeFiles } from './LakeFiles.ts'
 import { LAKE_FORMAT, VALUE_NAMES, stripSchema } from './parquetSchema.ts'
@@ -137,6 +138,7 @@ async function openBarFile(lake: LakeFiles, ref: LakeFileRef, footerBytes: numbe
   const format = metadata.key_value_metadata?.find((entry) => entry.key === 'varve.format')?.value
   if (format !== LAKE_FORMAT)
     throw new Error(`its format is ${format ?? 'unknown'}, this version reads ${LAKE_FORMAT}`)
+  const checked = checkedFile(file, metadata)
   if (Number(metadata.num_rows) !== ref.rows) {
     throw new Error(`it holds ${metadata.num_rows} rows where the catalog says ${ref.rows}`)
   }
@@ -157,7 +159,7 @@ async function openBarFile(lake: LakeFiles, ref: LakeFileRef, footerBytes: numbe
     }
   })
   stripSchema(metadata.schema)
-  return { file, metadata, groups }
+  return { file: checked, metadata, groups }
 }
 
 function instant(value: unknown): number | undefined {

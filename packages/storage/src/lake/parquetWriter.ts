@@ -3,6 +3,7 @@ import type { ColumnSource } from 'hyparquet-writer'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
 import { constants, zstdCompressSync } from 'node:zlib'
 import type { BarColumns } from '../bars/BarColumns.ts'
+import { chunkChecksums, sealFooter } from './chunkChecksums.ts'
 import { VALUE_NAMES, annotateSchema, fileMetadata, physicalSchema } from './parquetSchema.ts'
 import { smallerEncoding } from './smallerEncoding.ts'
 
@@ -106,9 +107,11 @@ export function createBarFileWriter(options: BarFileWriterOptions): BarFileWrite
       flush()
       const first = perSeries[0]
       if (first === undefined) return undefined
+      writer.kvMetadata?.push(chunkChecksums(writer.row_groups, output.getBytes()))
       annotateSchema(schema)
       writer.finish()
       const bytes = output.getBytes()
+      sealFooter(bytes)
       return {
         bytes,
         sha256: sha256Hex(bytes),

@@ -1,5 +1,7 @@
 import type { BarSource, SqlTx } from '@varve/core'
+import type { LakeVerifyResult } from '../lake/checkCatalog.ts'
 import type { Dataset, RecordInputs, RecordValues } from './datasets.ts'
+import type { RecordVerifyOptions } from './verifyRecords.ts'
 
 /** A record to load. */
 export interface RecordInput<D extends Dataset> {
@@ -239,5 +241,14 @@ export interface RecordStore {
       readonly signal?: AbortSignal | undefined
     },
   ): Promise<{ readonly hotRows: number; readonly coldRows: number }>
+  /**
+   * Reads every live file of every dataset in full, decodes every value, and compares the files with the catalog
+   * (hash, rows, ranges of times and symbols, in all and per symbol), with the manifest, and with what lies in the
+   * folder. Changes nothing. Same result as `BarStore.verify`, which covers bars; `joinVerifyResults` makes one of both.
+   *
+   * @throws `LAKE_UNREACHABLE`, `LAKE_ACCESS_DENIED` and the like: a lake that does not answer is no damaged file;
+   * the signal's reason
+   */
+  verify(options?: RecordVerifyOptions): Promise<LakeVerifyResult>
   stats(dataset: Dataset): Promise<RecordStats>
 }

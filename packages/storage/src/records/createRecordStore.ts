@@ -12,6 +12,7 @@ import type { RecordStats, RecordStore, StagedRecords } from './RecordStore.ts'
 import { retainRecords } from './retainRecords.ts'
 import { type StagedVersions, commitRecords, loadRecords, stageRecords } from './stageRecords.ts'
 import { sweepRecords } from './sweepRecords.ts'
+import { verifyRecords } from './verifyRecords.ts'
 
 /**
  * Records in Postgres and in the lake as one store. Needs `storageMigrations` applied. Creating it does no I/O, and
@@ -46,6 +47,7 @@ export function createRecordStore(options: RecordStoreOptions): RecordStore {
     retain: (dataset, policy) => retainRecords(context, dataset, policy),
     sweep: (sweepOptions) => sweepRecords(context, sweepOptions),
     purge: (dataset, purgeOptions) => purgeRecords(context, dataset, purgeOptions),
+    verify: (verifyOptions) => verifyRecords(context, verifyOptions),
     stats: (dataset) => loadRecordStats(context, dataset),
   }
 }

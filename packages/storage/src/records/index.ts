@@ -30,6 +30,8 @@ export type {
   RetainedGroup,
   StagedRecords,
 } from './RecordStore.ts'
+export { recordVerifyOptionsSchema } from './verifyRecords.ts'
+export type { RecordVerifyOptions } from './verifyRecords.ts'
 export { groupDuplicates, normalizeTitle } from './duplicates.ts'
 export type { DuplicateGroup, DuplicateOptions, DuplicateTraits } from './duplicates.ts'
 export { createNewsRepository, newsRepositoryOptionsSchema } from './NewsRepository.ts'

@@ -1,4 +1,5 @@
-import { VarveError, isVarveError } from '@varve/core'
+import { isLakeFailure } from '../lake/lakeFailures.ts'
+import { VarveError } from '@varve/core'
 import { MAX_TIME, MIN_TIME, clampTime } from '../bars/instants.ts'
 import { publicValue } from './columns.ts'
 import { type Dataset, type RecordColumn, type RecordValues, datasetDefinition } from './datasets.ts'
@@ -187,7 +188,7 @@ async function enterLake(
   const identity = JSON.stringify([files.map((file) => file.id), [...picture.bounds]])
   if (state.lake !== undefined && state.files === identity) return
   const onUnreadable = async (file: RecordFileRef, error: unknown): Promise<void> => {
-    if (!isVarveError(error, 'LAKE_UNREADABLE')) throw error
+    if (!isLakeFailure(error)) throw error
     if (!(await allLive(context.sql, [file]))) throw new Outdated('', { cause: error })
     if (query.onLakeFailure !== 'partial') throw error
     missing.push(file.path)

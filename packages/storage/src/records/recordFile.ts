@@ -1,6 +1,7 @@
 import { type BarSource, SCALE_DIGITS, dayNumber, sha256Hex } from '@varve/core'
 import type { KeyValue, SchemaElement } from 'hyparquet'
 import { ByteWriter, type ColumnSource, ParquetWriter } from 'hyparquet-writer'
+import { chunkChecksums, sealFooter } from '../lake/chunkChecksums.ts'
 import { constants, zstdCompressSync } from 'node:zlib'
 import { smallerEncoding } from '../lake/smallerEncoding.ts'
 import { type ColumnKind, type ColumnValue, FIGURE_DECIMALS, type JsonValue } from './columns.ts'
@@ -118,9 +119,11 @@ export function createRecordFileWriter(options: RecordFileWriterOptions): Record
     finish() {
       flush()
       if (first === undefined || last === undefined) return undefined
+      writer.kvMetadata?.push(chunkChecksums(writer.row_groups, output.getBytes()))
       annotateSchema(schema, columns)
       writer.finish()
       const bytes = output.getBytes()
+      sealFooter(bytes)
       return { bytes, sha256: sha256Hex(bytes), rows, symbols, first, last }
     },
   }

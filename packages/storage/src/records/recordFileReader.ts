@@ -1,4 +1,4 @@
-import { VarveError, dayOf, errorMessage } from '@varve/core'
+import { VarveError, dayOf, errorMessage, isVarveError } from '@varve/core'
 import {
   type AsyncBuffer,
   type DecodedArray,
@@ -7,6 +7,7 @@ import {
   parquetRead,
 } from 'hyparquet'
 import { zstdDecompressSync } from 'node:zlib'
+import { checkedFile } from '../lake/chunkChecksums.ts'
 import type { LakeFiles } from '../lake/LakeFiles.ts'
 import { type ColumnKind, type ColumnValue, FIGURE_DECIMALS, JsonValue, checkValue } from './columns.ts'
 import type { RecordColumn } from './datasets.ts'
@@ -84,6 +85,8 @@ export function createRecordFileReader(options: {
       return await work()
     } catch (error) {
       opened.delete(ref.path)
+      // A lake out of reach says so itself; its files may be perfect.
+      if (isVarveError(error) && error.code !== 'LAKE_UNREADABLE') throw error
       throw unreadable(lake, ref.path, error)
     }
   }
@@ -125,10 +128,11 @@ async function openFile(lake: LakeFiles, ref: RecordFileRef, footerBytes: number
   const format = metadata.key_value_metadata?.find((entry) => entry.key === 'varve.format')?.value
   if (format !== RECORD_FORMAT)
     throw new Error(`its format is ${format ?? 'unknown'}, this version reads ${RECORD_FORMAT}`)
+  const checked = checkedFile(file, metadata)
   if (Number(metadata.num_rows) !== ref.rows)
     throw new Error(`it holds ${metadata.num_rows} rows where the catalog says ${ref.rows}`)
   stripSchema(metadata.schema)
-  return { file, metadata }
+  return { file: checked, metadata }
 }
 
 function instant(value: unknown): number | undefined {

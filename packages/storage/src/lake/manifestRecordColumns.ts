@@ -1,0 +1,190 @@
+import type { ColumnKind } from '../records/columns.ts'
+import { type DATASETS, type Dataset, datasetDefinition } from '../records/datasets.ts'
+import type { LakeManifest } from './manifestFormat.ts'
+
+type ColumnName<D extends Dataset> = (typeof DATASETS)[D]['columns'][number]['name']
+
+/** Types of record columns, as other readers see them. */
+const TYPES: Readonly<Record<ColumnKind, string>> = {
+  text: 'STRING',
+  decimal: 'DECIMAL(18,6)',
+  figure: 'DECIMAL(38,18)',
+  integer: 'INT64',
+  boolean: 'BOOLEAN',
+  instant: 'TIMESTAMP(MILLIS), UTC',
+  date: 'DATE',
+  texts: 'STRING, a JSON array of strings',
+  json: 'STRING, JSON',
+}
+
+/** What every record has, before the columns of its dataset. */
+const KEYS: LakeManifest['schemas'][string] = [
+  {
+    name: 'symbol',
+    type: TYPES.text,
+    meaning: 'symbol; rows come by symbol, ts, key, then recorded_at, each once',
+  },
+  { name: 'ts', type: TYPES.instant, meaning: 'instant the record is about' },
+  { name: 'key', type: TYPES.text, meaning: 'tells it apart from other records of its symbol and instant' },
+  {
+    name: 'recorded_at',
+    type: TYPES.instant,
+    meaning: 'when this version became known; the latest version of a record is the one that counts',
+  },
+  { name: 'deleted', type: TYPES.boolean, meaning: 'in this version the provider withdrew the record' },
+]
+
+const MEANINGS: { readonly [D in Dataset]: Readonly<Record<ColumnName<D>, string>> } = {
+  trades: {
+    price: 'price of one share',
+    size: 'shares traded',
+    sequence: 'number of the trade in its feed',
+    exchange: 'where it was traded, in the code of the provider',
+    conditions: 'condition codes of the provider',
+    suspicious: 'marked as doubtful by whoever loaded it',
+    trade_id: "the exchange's own name of the trade",
+  },
+  quotes: {
+    sequence: 'number of the quote in its feed',
+    bid_price: 'best bid',
+    bid_size: 'shares bid for',
+    ask_price: 'best offer',
+    ask_size: 'shares offered',
+    bid_exchange: 'where the bid stands, in the code of the provider',
+    ask_exchange: 'where the offer stands, in the code of the provider',
+    conditions: 'condition codes of the provider',
+    suspicious: 'marked as doubtful by whoever loaded it',
+  },
+  news: {
+    article_id: "the provider's name of the article",
+    title: 'headline',
+    summary: 'summary or teaser',
+    body: 'text of the article',
+    url: 'where it was published',
+    author: 'author',
+    publisher: 'publisher',
+    language: 'language code',
+    symbols: 'every symbol the article names',
+    topics: 'topics the provider filed it under',
+    updated_at: 'when the publisher last changed it',
+    extra: 'whatever else the provider said',
+  },
+  corporate_actions: {
+    kind: 'split, dividend, spin_off, symbol_change, merger, delisting or rights',
+    ex_date: 'first day without the entitlement',
+    action_id: "the provider's name of the action",
+    record_date: 'day whose holders are entitled',
+    pay_date: 'day of payment',
+    declared_date: 'day of the announcement',
+    split_from: 'shares before a split',
+    split_to: 'shares after a split',
+    cash_amount: 'cash for one share',
+    currency: 'currency of the cash',
+    new_symbol: 'symbol afterwards',
+    related_symbol: 'other company concerned',
+    note: 'remark of the provider',
+    extra: 'whatever else the provider said',
+  },
+  sentiment: {
+    channel: 'where it was said',
+    post_id: "the channel's name of the post; none in a summary of many",
+    text: 'text of the post',
+    author: 'author of the post',
+    url: 'where the post is',
+    score: 'sentiment, on the scale of the provider',
+    confidence: 'confidence in the score, on the scale of the provider',
+    mentions: 'how often the symbol was named',
+    positive: 'posts that were positive',
+    negative: 'posts that were negative',
+    neutral: 'posts that were neither',
+    extra: 'whatever else the provider said',
+  },
+  options: {
+    contract: 'symbol of the contract',
+    expiry: 'day of expiry',
+    strike: 'strike price',
+    type: 'call or put',
+    bid: 'best bid',
+    ask: 'best offer',
+    last: 'price of the last trade',
+    volume: 'contracts traded that day',
+    open_interest: 'contracts open',
+    implied_volatility: 'implied volatility a year, as a fraction',
+    delta: 'change of the price with that of the share',
+    gamma: 'change of delta with the price of the share',
+    theta: 'change of the price with time, as the provider computes it',
+    vega: 'change of the price with volatility, as the provider computes it',
+    underlying_price: 'price of the share at the time',
+  },
+  insider_trades: {
+    filing_id: 'accession number of the filing',
+    insider: 'who traded',
+    relation: 'what the insider is to the company',
+    transaction_code: 'code of the transaction in the filing',
+    transaction_date: 'day of the transaction',
+    shares: 'shares traded',
+    price: 'price of one share',
+    value: 'price times shares, as the provider gave it',
+    shares_after: 'shares held afterwards',
+    line: 'line of the filing',
+    url: 'where the filing is',
+  },
+  filings: {
+    doc_type: 'form, such as 10-K',
+    end_date: 'last day of the fiscal period',
+    period_focus: 'fiscal period, such as FY or Q1',
+    fiscal_year: 'fiscal year',
+    amend: 'whether the filing amends an earlier one',
+    revenues: 'revenues',
+    op_income: 'operating income',
+    net_income: 'net income',
+    eps_basic: 'earnings of one share, basic',
+    eps_diluted: 'earnings of one share, diluted',
+    dividend: 'dividend of one share',
+    assets: 'total assets',
+    cur_assets: 'current assets',
+    cur_liab: 'current liabilities',
+    cash: 'cash and equivalents',
+    equity: "shareholders' equity",
+    cash_flow_op: 'cash flow from operations',
+    cash_flow_inv: 'cash flow from investing',
+    cash_flow_fin: 'cash flow from financing',
+    filing_id: 'accession number of the filing',
+  },
+  ratings: {
+    firm: 'firm that rates',
+    analyst: 'analyst',
+    action: 'what happened, such as upgrade',
+    rating: 'rating, in the words of the firm',
+    rating_before: 'rating it replaces',
+    target_price: 'price expected',
+    target_before: 'target it replaces',
+    currency: 'currency of the targets',
+    extra: 'whatever else the provider said',
+  },
+  features: {
+    name: 'name of the feature',
+    version: 'version of its computation',
+    value: 'its value; none when it could not be computed',
+    extra: 'whatever else was noted',
+  },
+  scan_results: {
+    scan: 'which scan',
+    layer: 'layer of the symbol, 0 to 3',
+    qualified: 'whether the symbol passed',
+    liquidity_score: 'score of liquidity',
+    catalyst_score: 'score of catalysts',
+    reasons: 'why, as the scan noted it',
+  },
+}
+
+/** Columns of the record files of a dataset, in the order of the files; older files may lack the last ones. */
+export function recordFileSchema(dataset: Dataset): LakeManifest['schemas'][string] {
+  const meanings: Readonly<Record<string, string>> = MEANINGS[dataset]
+  const own = datasetDefinition(dataset).columns.map(({ name, kind }) => ({
+    name,
+    type: TYPES[kind],
+    meaning: meanings[name]!,
+  }))
+  return [...KEYS, ...own]
+}
