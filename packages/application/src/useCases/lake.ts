@@ -7,11 +7,7 @@ export async function verifyLake(
   app: Application,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<LakeVerifyResult> {
-  return joinVerifyResults(
-    await app.context.bars.verify(options),
-    await app.context.records.verify(options),
-  )
-}
+  return joinVerifyResults(await app.context.bars.verify(options), await app.context.records.verify(options))
 }
 
 /** Writes `manifest.json` into the lake: every file with its hash, so that others read the lake without the database. */
