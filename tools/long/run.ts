@@ -81,10 +81,8 @@ function runSuite(suite: Suite, untilMs: number): Row {
     row = { sources, seed: firstSeed, date: '', seeds: 0, kills: 0, failures: 0 }
     rows.push(row)
   }
-  // Both engines play every seed.
-  const enginesPerSeed = 2
   while (Date.now() < untilMs) {
-    const { args, env } = suite.command(firstSeed + row.seeds / enginesPerSeed)
+    const { args, env } = suite.command(firstSeed + row.seeds / suite.perSeed)
     const result = spawnSync(process.execPath, args, {
       cwd: root,
       encoding: 'utf8',

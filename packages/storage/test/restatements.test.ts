@@ -128,7 +128,7 @@ describe.skipIf(root === '').each(ENGINES)(
     })
 
     it('answers what was known on a day, before and after the lake is compacted', async () => {
-      const days = crawls.filter((_, index) => index % 43 === 0).map((crawl) => crawl[0]!.snap)
+      const days = crawls.filter((_, index) => index % 86 === 0).map((crawl) => crawl[0]!.snap)
       let differs = 0
       for (const day of days) {
         const known = await readAt(day)
@@ -137,16 +137,16 @@ describe.skipIf(root === '').each(ENGINES)(
         for (const [key, text] of known) if (now.get(key) !== text) differs++
       }
       // The control: a store that keeps no versions would show today's values on those days.
-      expect(differs).toBeGreaterThan(200)
+      expect(differs).toBeGreaterThan(50)
       expect((await readAt(crawls[0]![0]!.snap - DAY)).size).toBe(0)
       expect((await store.compact('1d', { force: true })).lateFolded).toBeGreaterThan(0)
-      expect(await readAt(days[3])).toEqual(expectedAt(days[3]!))
+      expect(await readAt(days[1])).toEqual(expectedAt(days[1]!))
     })
 
     it('changes nothing when they are loaded again', async () => {
       const before = await store.checksums()
       const { versions: held } = await store.stats()
-      for (const crawl of crawls.filter((_, index) => index % 20 === 0)) {
+      for (const crawl of crawls.filter((_, index) => index % 60 === 0)) {
         const counts = await loadCrawl(crawl)
         expect(counts).toMatchObject({ inserted: 0, updated: 0, hotRows: 0, coldRows: 0 })
       }

@@ -1,5 +1,5 @@
 import { isLakeFailure } from '../lake/lakeFailures.ts'
-import { VarveError } from '@varve/core'
+import { VarveError, publish } from '@varve/core'
 import { MAX_TIME, MIN_TIME, clampTime } from '../bars/instants.ts'
 import { publicValue } from './columns.ts'
 import { type Dataset, type RecordColumn, type RecordValues, datasetDefinition } from './datasets.ts'
@@ -190,6 +190,8 @@ async function enterLake(
   const onUnreadable = async (file: RecordFileRef, error: unknown): Promise<void> => {
     if (!isLakeFailure(error)) throw error
     if (!(await allLive(context.sql, [file]))) throw new Outdated('', { cause: error })
+    const { code, message } = error
+    publish('alert', () => ({ key: `lake ${code}`, severity: 'critical', message }))
     if (query.onLakeFailure !== 'partial') throw error
     missing.push(file.path)
   }

@@ -1,4 +1,4 @@
-import { type BarSource, VarveError } from '@varve/core'
+import { type BarSource, VarveError, errorMessage, isVarveError, publish } from '@varve/core'
 import { type Dataset, datasetDefinition } from './datasets.ts'
 import type { RecordContext } from './options.ts'
 import type { WrittenRecordFile } from './recordCatalog.ts'
@@ -31,7 +31,15 @@ export function createRecordOutput(
       if (made === undefined) return undefined
       const { bytes, ...content } = made
       const path = recordFilePath(dataset, source, content.sha256)
-      await lake.write(path, bytes)
+      await lake.write(path, bytes).catch((error: unknown) => {
+        const code = isVarveError(error) ? error.code : 'UNEXPECTED'
+        publish('alert', () => ({
+          key: `lake ${code}`,
+          severity: 'critical',
+          message: `records of ${dataset} stay in Postgres, because the lake cannot be written: ${errorMessage(error)}`,
+        }))
+        throw error
+      })
       return { path, bytes: bytes.length, content }
     },
   }
