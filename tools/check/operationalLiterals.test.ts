@@ -20,6 +20,9 @@ const NOT_OPERATIONAL: Readonly<Record<string, string>> = {
   'packages/storage/src/bars/BarColumns.ts capacity': 'first size of arrays that grow by themselves',
   'packages/storage/src/duckdb/DuckdbReader.ts MIN_TIME': 'first instant DuckDB can be told in text',
   'packages/storage/src/duckdb/DuckdbReader.ts MAX_TIME': 'last instant DuckDB can be told in text',
+  'packages/storage/src/hot/copyOutStream.ts HEADER_BYTES': "Postgres' protocol",
+  'packages/storage/src/lake/checkBarFile.ts FOOTER_BYTES':
+    'a first guess; the rest of a longer footer is fetched',
   'packages/storage/src/hot/partitions.ts WEEK_MS': 'days of a week',
   'packages/storage/src/hot/queries/LatencyHistogram.ts FINEST_MS': 'finest time the clock tells apart',
   'packages/storage/src/bars/rowSums.ts SECOND_MS': 'part of a checksum; other values give other sums',

@@ -18,11 +18,13 @@ const IGNORED = ['.versions', '.schema']
 /** Files of a bucket; the AWS SDK is loaded only here. */
 export async function openBucket(
   settings: S3Settings,
+  prefix: string,
 ): Promise<{ readonly files: LakeFiles; close(): Promise<void> }> {
   const { accessKeyId, secretAccessKey, ...options } = settings
   const { createS3Lake } = await import('@varve/storage/s3')
   const bucket = createS3Lake({
     ...options,
+    prefix,
     ...(accessKeyId === undefined || secretAccessKey === undefined
       ? {}
       : { credentials: { accessKeyId, secretAccessKey } }),
@@ -36,11 +38,13 @@ export async function openBucket(
  * @param folder - overrides the settings
  */
 export async function openBackups(
-  { backup }: Pick<Settings, 'backup'>,
+  { backup, connections }: Pick<Settings, 'backup' | 'connections'>,
   dataDir: string,
   folder?: string,
 ): Promise<{ readonly files: LakeFiles; close(): Promise<void> }> {
-  if (folder === undefined && backup.s3 !== undefined) return openBucket(backup.s3)
+  const { backupPrefix } = backup
+  if (folder === undefined && backupPrefix !== undefined && connections.s3 !== undefined)
+    return openBucket(connections.s3, backupPrefix)
   const directory = resolve(folder ?? backup.directory ?? join(dataDir, DEFAULT_FOLDER))
   return { files: createLocalLake({ directory }), close: () => Promise.resolve() }
 }

@@ -22,14 +22,18 @@ export interface OpenLake {
  *
  * @param directory - the folder, for a lake that is one
  */
-export async function openLake({ storage }: Pick<Settings, 'storage'>, directory: string): Promise<OpenLake> {
-  const { s3, encryptionKey, engine, duckdb, footerCacheFiles, footerBytes } = storage.lake
+export async function openLake(
+  { storage, connections }: Pick<Settings, 'storage' | 'connections'>,
+  directory: string,
+): Promise<OpenLake> {
+  const { lakePrefix, encryptionKey, engine, duckdb, footerCacheFiles, footerBytes } = storage.lake
   const closers: (() => Promise<void>)[] = []
   let files: LakeFiles
-  if (s3 === undefined) {
+  const place = lakePrefix === undefined ? undefined : connections.s3
+  if (place === undefined) {
     files = createLocalLake({ directory })
   } else {
-    const bucket = await openBucket(s3)
+    const bucket = await openBucket(place, lakePrefix!)
     closers.push(() => bucket.close())
     files = bucket.files
   }
@@ -37,7 +41,7 @@ export async function openLake({ storage }: Pick<Settings, 'storage'>, directory
     files = createEncryptedLake(files, createEncryptionKeys({ secret: encryptionKey }))
   const readable = { lake: files, footerCacheFiles, footerBytes }
   // DuckDB reads plain files of this machine only.
-  if (engine === 'hyparquet' || (engine === 'auto' && (s3 !== undefined || encryptionKey !== undefined))) {
+  if (engine === 'hyparquet' || (engine === 'auto' && (place !== undefined || encryptionKey !== undefined))) {
     return { files, reader: createBarFileReader(readable), close: () => closeAll(closers) }
   }
   const { openBarFileReader } = await import('@varve/storage/duckdb')

@@ -1,7 +1,7 @@
 import { secret } from '@varve/config'
 import { backupJobsOptionsSchema, backupOptionsSchema } from '@varve/storage'
+import { s3LakeOptionsSchema } from '@varve/storage/s3'
 import { z } from 'zod'
-import { s3SettingsSchema } from './s3.ts'
 
 /** Backups: where they go, when they are made, how long they are kept. */
 export const backupSettingsSchema = z.strictObject({
@@ -14,7 +14,12 @@ export const backupSettingsSchema = z.strictObject({
     .min(1)
     .optional()
     .describe('Folder of the backups; "backups" in the data directory without it, so name another disk'),
-  s3: s3SettingsSchema.optional().describe('A bucket for the backups instead of a folder'),
+  backupPrefix: s3LakeOptionsSchema.shape.prefix
+    .unwrap()
+    .optional()
+    .describe(
+      'Puts backups into the bucket of connections.s3, under this prefix, which is not that of the lake; a folder without it',
+    ),
   encryptionKey: secret({ minLength: 12 })
     .optional()
     .describe('Key of jobs that encrypt: 32 bytes as base64 or hex, or a passphrase; without it no restore'),

@@ -1,6 +1,7 @@
 import { secret } from '@varve/config'
 import { pgliteOptionsSchema, postgresOptionsSchema, queryTrackingOptionsSchema } from '@varve/storage'
 import { z } from 'zod'
+import { s3SettingsSchema } from './s3.ts'
 
 /** How databases are reached. */
 export const connectionsSettingsSchema = z.strictObject({
@@ -11,6 +12,9 @@ export const connectionsSettingsSchema = z.strictObject({
     .strictObject(postgresOptionsSchema.shape)
     .prefault({})
     .describe('The pool of connections to a Postgres server'),
+  s3: s3SettingsSchema
+    .optional()
+    .describe('Bucket of S3, or of a store that speaks its protocol, for the lake, for backups or for both'),
   queries: z
     .strictObject(queryTrackingOptionsSchema.shape)
     .prefault({})

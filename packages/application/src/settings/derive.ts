@@ -47,7 +47,7 @@ export function barStoreOptionsOf({ storage }: Pick<Settings, 'storage'>): BarSt
     sweepGraceMs: _sweepGraceMs,
     engine: _engine,
     duckdb: _duckdb,
-    s3: _s3,
+    lakePrefix: _lakePrefix,
     encryptionKey: _encryptionKey,
     ...lake
   } = storage.lake

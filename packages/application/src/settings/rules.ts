@@ -33,6 +33,19 @@ export const CROSS_CHECKS: readonly CrossCheck<Settings>[] = [
     }
   },
   (settings, report) => {
+    const { lakePrefix } = settings.storage.lake
+    const { backupPrefix } = settings.backup
+    for (const [key, prefix] of [
+      ['storage.lake.lakePrefix', lakePrefix],
+      ['backup.backupPrefix', backupPrefix],
+    ] as const) {
+      if (prefix !== undefined && settings.connections.s3 === undefined)
+        report(key, 'there is no bucket; describe one in connections.yaml under s3, or leave the prefix out')
+    }
+    if (lakePrefix !== undefined && lakePrefix === backupPrefix)
+      report('backup.backupPrefix', 'backups would lie among the files of the lake; use another prefix')
+  },
+  (settings, report) => {
     const { enabled, encryptionKey, jobs } = settings.backup
     const job = jobs.find((entry) => entry.enabled && entry.encryption)
     if (enabled && encryptionKey === undefined && job !== undefined) {

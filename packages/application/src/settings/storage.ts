@@ -7,8 +7,8 @@ import {
   routingOptionsSchema,
 } from '@varve/storage'
 import { duckdbReaderOptionsSchema } from '@varve/storage/duckdb'
+import { s3LakeOptionsSchema } from '@varve/storage/s3'
 import { z } from 'zod'
-import { s3SettingsSchema } from './s3.ts'
 
 const { batchSize, chunkSymbols, deleteSeries, dropLockTimeoutMs, copyChunkBytes, ...lake } =
   barStoreOptionsSchema.shape
@@ -43,7 +43,12 @@ export const storageSettingsSchema = z.strictObject({
         .default('auto')
         .describe('What reads the lake; auto takes DuckDB where it is installed and the lake is a folder'),
       duckdb: z.strictObject(duckdbReaderOptionsSchema.shape).prefault({}).describe('What DuckDB may use'),
-      s3: s3SettingsSchema.optional().describe('A lake in an S3 bucket instead of a folder'),
+      lakePrefix: s3LakeOptionsSchema.shape.prefix
+        .unwrap()
+        .optional()
+        .describe(
+          'Puts the lake into the bucket of connections.s3, under this prefix (it may be empty); a folder without it',
+        ),
       encryptionKey: secret({ minLength: 16 })
         .optional()
         .describe('Encrypts lake files with AES-256: 32 bytes as base64 or hex, or a passphrase'),

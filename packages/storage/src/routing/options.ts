@@ -11,11 +11,11 @@ export const routingOptionsSchema = z.strictObject({
     .describe('Repositories that always read one way, by name'),
   kinds: z
     .strictObject({
-      real_time: kindSchema.default('hot'),
-      analysis: kindSchema.default('hot'),
-      feature_calc: kindSchema.default('hot'),
-      bulk_export: kindSchema.default('cold'),
-      admin: kindSchema.default('both'),
+      real_time: kindSchema.default('hot').describe('Reads for what happens now'),
+      analysis: kindSchema.default('hot').describe('Reads of a person looking'),
+      feature_calc: kindSchema.default('hot').describe('Reads that compute features'),
+      bulk_export: kindSchema.default('cold').describe('Reads of much at once'),
+      admin: kindSchema.default('both').describe('Reads of care and control'),
     })
     .prefault({})
     .describe('Where each kind of query is read; age for where its range and layers say'),
