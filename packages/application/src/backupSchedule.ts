@@ -18,7 +18,7 @@ export async function openBackupSchedule(
 ): Promise<BackupSchedule> {
   const { settings, locations } = app
   const { sql } = app.context
-  const destination = await openBackups(settings, locations.dataDir)
+  const destination = openBackups(settings, locations.dataDir)
   const jobs = createBackupJobs({
     ...settings.backup,
     clock: options.clock,

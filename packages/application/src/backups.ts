@@ -7,6 +7,7 @@ import {
   createEncryptionKeys,
   createLocalLake,
 } from '@varve/storage'
+import { createS3Lake } from '@varve/storage/s3'
 import type { S3Settings } from './settings/s3.ts'
 import type { Settings } from './settings/sections.ts'
 
@@ -15,13 +16,12 @@ const DEFAULT_FOLDER = 'backups'
 /** What lies beside configuration files and is made again by itself. */
 const IGNORED = ['.versions', '.schema']
 
-/** Files of a bucket; the AWS SDK is loaded only here. */
-export async function openBucket(
+/** Files of a bucket; the AWS SDK is loaded by the first request. */
+export function openBucket(
   settings: S3Settings,
   prefix: string,
-): Promise<{ readonly files: LakeFiles; close(): Promise<void> }> {
+): { readonly files: LakeFiles; close(): Promise<void> } {
   const { accessKeyId, secretAccessKey, ...options } = settings
-  const { createS3Lake } = await import('@varve/storage/s3')
   const bucket = createS3Lake({
     ...options,
     prefix,
@@ -37,11 +37,11 @@ export async function openBucket(
  *
  * @param folder - overrides the settings
  */
-export async function openBackups(
+export function openBackups(
   { backup, connections }: Pick<Settings, 'backup' | 'connections'>,
   dataDir: string,
   folder?: string,
-): Promise<{ readonly files: LakeFiles; close(): Promise<void> }> {
+): { readonly files: LakeFiles; close(): Promise<void> } {
   const { backupPrefix } = backup
   if (folder === undefined && backupPrefix !== undefined && connections.s3 !== undefined)
     return openBucket(connections.s3, backupPrefix)

@@ -104,13 +104,13 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     metrics.close()
     stopForwarding()
   }
-  let opened: Application | undefined
+  const current: { app?: Application } = {}
   const server = createServer(
     settings,
     state,
     metrics,
     () => tasks.list(),
-    () => opened,
+    () => current.app,
   )
   let url: string
   let app: Application
@@ -127,7 +127,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     await release()
     throw error
   }
-  opened = app
+  current.app = app
   logger.info({ url, dataDir: app.locations.dataDir, engine: app.context.sql.engine }, 'listening')
   live?.watch(['monitoring.logLevel'], (_changes, next) => {
     logger.level = next.monitoring.logLevel

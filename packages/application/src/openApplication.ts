@@ -286,7 +286,7 @@ async function backUpBeforeMigration(
   sql: SqlClient,
   lake: LakeFiles,
 ): Promise<BackupManifest> {
-  const destination = await openBackups(settings, locations.dataDir)
+  const destination = openBackups(settings, locations.dataDir)
   try {
     publish('log', () => ({
       level: 'info',

@@ -6,6 +6,7 @@ import {
   createEncryptionKeys,
   createLocalLake,
 } from '@varve/storage'
+import { openBarFileReader } from '@varve/storage/duckdb'
 import { openBucket } from './backups.ts'
 import type { Settings } from './settings/sections.ts'
 
@@ -33,7 +34,7 @@ export async function openLake(
   if (place === undefined) {
     files = createLocalLake({ directory })
   } else {
-    const bucket = await openBucket(place, lakePrefix!)
+    const bucket = openBucket(place, lakePrefix!)
     closers.push(() => bucket.close())
     files = bucket.files
   }
@@ -44,7 +45,6 @@ export async function openLake(
   if (engine === 'hyparquet' || (engine === 'auto' && (place !== undefined || encryptionKey !== undefined))) {
     return { files, reader: createBarFileReader(readable), close: () => closeAll(closers) }
   }
-  const { openBarFileReader } = await import('@varve/storage/duckdb')
   const reader = await openBarFileReader({ ...readable, engine, duckdb, directory })
   closers.push(() => reader.close())
   return { files, reader, close: () => closeAll(closers) }

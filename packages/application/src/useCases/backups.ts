@@ -55,7 +55,7 @@ export async function backUp(
   } = {},
 ): Promise<BackupReport> {
   const { settings, locations } = app
-  const destination = await openBackups(settings, locations.dataDir, options.to)
+  const destination = openBackups(settings, locations.dataDir, options.to)
   const keys = backupKeys(settings)
   try {
     const manifest = await createBackup({
@@ -92,7 +92,7 @@ function reportOf(manifest: BackupManifest, destination: string, encrypted: bool
 
 /** All backups of a place, newest first, and folders that should be one and are not. */
 export async function listBackups(place: BackupPlace): Promise<BackupList & { readonly location: string }> {
-  const source = await openBackups(place.settings, place.dataDir, place.from)
+  const source = openBackups(place.settings, place.dataDir, place.from)
   try {
     return { ...(await listStoredBackups(source.files)), location: source.files.location }
   } finally {
@@ -104,7 +104,7 @@ export async function listBackups(place: BackupPlace): Promise<BackupList & { re
 export async function verifyBackup(place: BackupPlace & { readonly id: string }): Promise<VerifyReport> {
   const { settings, id, signal } = place
   const { databaseUrl } = settings.connections
-  const source = await openBackups(settings, place.dataDir, place.from)
+  const source = openBackups(settings, place.dataDir, place.from)
   try {
     return await verifyStoredBackup({
       ...settings.backup,
@@ -142,7 +142,7 @@ export async function restoreBackup(
   }
   const { databaseUrl, postgres, embedded } = settings.connections
   const locations = locate({ settings, dataDir: into })
-  const source = await openBackups(settings, place.dataDir, place.from)
+  const source = openBackups(settings, place.dataDir, place.from)
   const lake = await openLake(settings, locations.lake)
   const sql =
     databaseUrl === undefined
