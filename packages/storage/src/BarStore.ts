@@ -13,7 +13,7 @@ export interface StageOptions {
   /**
    * Since when the values are known, milliseconds UTC. Values older than those held go into history and change
    * nothing that is read by default. Load a history of versions in the order they were recorded.
-   * @defaultValue now
+   * @defaultValue now, and after every version held of the same bar
    */
   readonly recordedAt?: number
   readonly signal?: AbortSignal

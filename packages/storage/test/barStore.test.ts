@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type BarBatch, type BarSource, type Interval, barAt } from '@varve/core'
+import { type BarBatch, type BarSource, type Interval, barAt, systemClock } from '@varve/core'
 import { type BarStore, createBarStore } from '../src/index.ts'
 import { IEX, SIP, type TestStore, batchOf, day, engines, openTestStore } from './support.ts'
 
@@ -177,6 +177,18 @@ describe.each(engines)('bar store on %s', (engine) => {
       retryable: true,
     })
     expect(await load(batch)).toMatchObject({ updated: 1 })
+  })
+
+  it('takes a correction for news also where the clock is behind, and keeps what it replaced', async () => {
+    const clock = { ...systemClock, now: () => day(1) }
+    const behind = createBarStore({ sql: test.sql, lake: test.lake, clock })
+    const staged = await behind.stage(batchOf([['A', day(121), 60]]), PLAN)
+    expect(await test.sql.tx((tx) => behind.commit(tx, staged))).toMatchObject({ updated: 1, versionRows: 1 })
+    expect(await all('1d', SIP)).toContain('A@121=60')
+    // The same with a time of its own is history.
+    const old = await behind.stage(batchOf([['A', day(121), 61]]), PLAN, { recordedAt: day(2) })
+    expect(await test.sql.tx((tx) => behind.commit(tx, old))).toMatchObject({ updated: 0, versionRows: 1 })
+    expect(await all('1d', SIP)).toContain('A@121=60')
   })
 
   it('names a lake file that cannot be read', async () => {

@@ -73,7 +73,16 @@ export async function stageBars(
   const bounds = seriesBounds(rows, symbols.length)
   let compared: Compared | undefined
   while (compared === undefined) {
-    compared = await compareWithStore(context, interval, rows, bounds, symbols, seriesIds, options.signal)
+    compared = await compareWithStore(
+      context,
+      interval,
+      rows,
+      bounds,
+      symbols,
+      seriesIds,
+      options.recordedAt !== undefined,
+      options.signal,
+    )
   }
   const { split, states } = compared
   const watermark = compared.watermark ?? clampTime(plan.initialWatermark)
@@ -132,6 +141,7 @@ async function compareWithStore(
   bounds: Int32Array,
   symbols: readonly string[],
   seriesIds: readonly number[],
+  recordedGiven: boolean,
   signal: AbortSignal | undefined,
 ): Promise<Compared | undefined> {
   const split = new Splitter(rows.length)
@@ -152,9 +162,36 @@ async function compareWithStore(
     if (start > 0 && snapshot.watermark !== watermark) return undefined
     watermark = snapshot.watermark
     for (const state of snapshot.states) states.push(state!)
+    if (!recordedGiven) afterHeld(rows, bounds[start]!, bounds[end]!, held, start)
     split.compare(rows, bounds[start]!, bounds[end]!, held, start, watermark!, states)
   }
   return { split, states, watermark }
+}
+
+/**
+ * A load without a time of its own is news, also on a machine whose clock is behind: its rows are recorded after
+ * what is held, or they would be taken for history.
+ */
+function afterHeld(
+  rows: BarColumns,
+  start: number,
+  end: number,
+  held: BarColumns,
+  firstSeries: number,
+): void {
+  let at = 0
+  for (let row = start; row < end; row++) {
+    const series = rows.series[row]! - firstSeries
+    const time = rows.time[row]!
+    while (
+      at < held.length &&
+      (held.series[at]! < series || (held.series[at] === series && held.time[at]! < time))
+    )
+      at++
+    if (at === held.length) return
+    if (held.series[at] === series && held.time[at] === time && held.recorded[at]! >= rows.recorded[row]!)
+      rows.recorded[row] = held.recorded[at]! + 1
+  }
 }
 
 export function staleError(found: string): VarveError {
