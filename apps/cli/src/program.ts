@@ -274,6 +274,7 @@ function addDatabaseCommands(program: Command): void {
     .option('--verify', 'restore into a scratch database, compare everything, drop it again')
     .option('--at <instant>', 'the last backup at or before this: a date or an ISO instant')
     .option('--into <dir>', 'data directory to make; with a database server configured, its lake goes there')
+    .option('--same-lake', 'the lake may hold files: only when the store it belongs to is gone')
     .option('--config-into <dir>', 'folder to put the configuration into')
     .addHelpText(
       'after',

@@ -1,4 +1,4 @@
-import { type Clock, isVarveError } from '@varve/core'
+import { type Clock, errorMessage, isVarveError, publish } from '@varve/core'
 import { type BackupJobs, createBackupJobs, createBackupRunner } from '@varve/storage'
 import { backupKeys, openBackups, stateComponents } from './backups.ts'
 import type { Application } from './openApplication.ts'
@@ -36,7 +36,12 @@ export async function openBackupSchedule(
     jobs,
     async follow(signal) {
       while (!signal.aborted) {
-        await runDue(app, jobs, signal)
+        // A moment without the database must not be the end of all backups.
+        await runDue(app, jobs, signal).catch((error: unknown) => {
+          if (signal.aborted) return
+          const message = `the schedule of backups could not be looked at, and is again soon: ${errorMessage(error)}`
+          publish('alert', () => ({ key: 'backup schedule', severity: 'warning', message }))
+        })
         await options.clock.sleep(settings.backup.checkEveryMs, { signal }).catch(() => undefined)
       }
     },

@@ -212,18 +212,28 @@ function coldDate(
   layer: Layer | null | undefined,
   provider: string,
 ): SessionDate | null {
+  const byPolicy = policyDate(ctx, interval, asOf, layer, provider)
+  // A licence is the law, whatever a layer or a criterion looks back to.
+  const licence = licenceDaysOf(ctx, provider)
+  if (licence === undefined) return byPolicy
+  const least = addDays(asOf, -licence)
+  return byPolicy === null || least > byPolicy ? least : byPolicy
+}
+
+function policyDate(
+  ctx: PipelineContext,
+  interval: Interval,
+  asOf: SessionDate,
+  layer: Layer | null | undefined,
+  provider: string,
+): SessionDate | null {
   if (layer === undefined || provider === IMPORT_PROVIDER) {
     const { coldDays } = ctx.retention.imported
     return coldDays === null ? null : addDays(asOf, -coldDays)
   }
   // A company in no layer keeps what layer 0 keeps; it may come back.
   const need = barsNeed(ctx.retention, layer ?? 0, interval)
-  if (need === undefined) return asOf
-  const start = depthStart(need, asOf, lookbackSessions(ctx.universe), ctx.calendar)
-  // A licence is the law, whatever a criterion looks back to.
-  const licence = licenceDaysOf(ctx, provider)
-  const least = licence === undefined ? start : addDays(asOf, -licence)
-  return least > start ? least : start
+  return need === undefined ? asOf : depthStart(need, asOf, lookbackSessions(ctx.universe), ctx.calendar)
 }
 
 /** What has expired is no longer covered: a symbol that comes back is fetched again. */

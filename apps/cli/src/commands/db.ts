@@ -103,6 +103,7 @@ export interface RestoreCommandOptions extends GlobalOptions {
   readonly at?: string
   readonly into?: string
   readonly configInto?: string
+  readonly sameLake?: boolean
 }
 
 export async function restore(id: string | undefined, options: RestoreCommandOptions): Promise<void> {
@@ -122,6 +123,7 @@ export async function restore(id: string | undefined, options: RestoreCommandOpt
     ...(id === undefined ? {} : { id }),
     ...(options.at === undefined ? {} : { at: parseInstant(options.at) }),
     into: options.into,
+    sameLake: options.sameLake,
     ...(options.configInto === undefined ? {} : { configDirectory: options.configInto }),
   })
   if (options.json === true) {

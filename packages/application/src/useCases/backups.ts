@@ -4,6 +4,7 @@ import {
   type BackupKind,
   type BackupList,
   type BackupManifest,
+  type LakeFiles,
   type RestoreReport,
   type VerifyReport,
   createBackup,
@@ -132,6 +133,8 @@ export async function restoreBackup(
     readonly at?: number
     /** Data directory to make. */
     readonly into: string
+    /** The lake may hold files already: to bring an installation back in its place. @defaultValue false */
+    readonly sameLake?: boolean
     /** Folder that the configuration is restored to. @defaultValue it is not restored */
     readonly configDirectory?: string
   },
@@ -149,6 +152,7 @@ export async function restoreBackup(
       ? createPgliteClient({ ...embedded, directory: locations.database })
       : createPostgresClient({ ...postgres, connectionString: databaseUrl })
   try {
+    if (place.sameLake !== true) await refuseLiveLake(lake.files)
     return await restoreStoredBackup({
       ...settings.backup,
       source: source.files,
@@ -167,5 +171,21 @@ export async function restoreBackup(
     await sql.close()
     await lake.close()
     await source.close()
+  }
+}
+
+/**
+ * A copy of an older catalog over a lake in use would take every newer file for an orphan and sweep it away.
+ *
+ * @throws `BACKUP_TARGET_NOT_EMPTY`
+ */
+async function refuseLiveLake(lake: LakeFiles): Promise<void> {
+  for (const folder of ['bars', 'records']) {
+    for await (const { path } of lake.list(folder)) {
+      throw new VarveError(
+        `the lake at ${lake.location} holds files already, such as ${path}; restored beside a store in use, the copy would delete what that store has written since. Name another lake (storage.lake.directory or lakePrefix), or --same-lake when the store it belongs to is gone`,
+        { code: 'BACKUP_TARGET_NOT_EMPTY', details: { location: lake.location, path } },
+      )
+    }
   }
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { type BarSource, type DataType, VarveError } from '@varve/core'
+import { type BarSource, type DataType, VarveError, parseInstantText } from '@varve/core'
 import { IMPORT_PROVIDER } from '@varve/pipeline'
 import { readTable } from '@varve/providers'
 import {
@@ -155,7 +155,8 @@ function recordOf(
   dataset: Dataset,
   recordedAt: number | undefined,
 ): Readonly<Record<string, unknown>> {
-  const known = instantOf(cells.recorded_at) ?? recordedAt
+  // A cell that is there and no instant must not become "now".
+  const known = isMissing(cells.recorded_at) ? recordedAt : instantOf(cells.recorded_at)
   const kinds = new Map(datasetDefinition(dataset).columns.map((column) => [column.name, column.kind]))
   const values = Object.fromEntries(
     Object.entries(cells)
@@ -164,28 +165,52 @@ function recordOf(
   )
   return {
     symbol: typeof cells.symbol === 'string' ? cells.symbol : '',
-    time: instantOf(cells.time ?? cells.date) ?? Number.NaN,
-    ...(typeof cells.key === 'string' ? { key: cells.key } : {}),
+    time: instantOf(cells.time ?? cells.date),
+    ...(isMissing(cells.key) ? {} : { key: keyOf(cells.key) }),
     ...(known === undefined ? {} : { recordedAt: known }),
-    ...(cells.deleted === 'true' || cells.deleted === true ? { deleted: true } : {}),
+    ...(isMissing(cells.deleted) ? {} : deletedOf(cells.deleted)),
     values,
   }
+}
+
+function isMissing(cell: unknown): boolean {
+  return cell === null || cell === undefined || cell === ''
+}
+
+function keyOf(cell: unknown): unknown {
+  return typeof cell === 'number' && Number.isSafeInteger(cell) ? String(cell) : cell
+}
+
+/** Anything but a plain yes or no makes the row invalid: a withdrawal must not become a live record. */
+function deletedOf(cell: unknown): { readonly deleted: boolean } | { readonly time: number } {
+  const value = booleanOf(cell)
+  return typeof value === 'boolean' ? { deleted: value } : { time: Number.NaN }
+}
+
+function booleanOf(cell: unknown): unknown {
+  if (typeof cell !== 'string') return cell
+  const text = cell.toLowerCase()
+  return ['true', 't', '1', 'yes'].includes(text)
+    ? true
+    : ['false', 'f', '0', 'no'].includes(text)
+      ? false
+      : cell
 }
 
 /** Text of a file as the column takes it: lists by `|`, the rest as it stands. */
 function cellOf(cell: unknown, kind: string | undefined): unknown {
   if (typeof cell !== 'string') return cell
   if (kind === 'texts') return cell.split('|').filter((part) => part !== '')
-  if (kind === 'boolean')
-    return cell === 'true' || cell === '1' ? true : cell === 'false' || cell === '0' ? false : cell
+  if (kind === 'boolean') return booleanOf(cell)
   if (kind === 'integer' && /^-?\d{1,15}$/.test(cell)) return Number(cell)
-  if (kind === 'instant') return instantOf(cell) ?? cell
+  if (kind === 'instant') {
+    const time = parseInstantText(cell)
+    return Number.isNaN(time) ? cell : time
+  }
   return cell
 }
 
-function instantOf(cell: unknown): number | undefined {
-  if (typeof cell !== 'string' || cell === '') return undefined
-  const compact = /^(\d{4})(\d{2})(\d{2})$/.exec(cell)
-  const time = Date.parse(compact === null ? cell : `${compact[1]}-${compact[2]}-${compact[3]}`)
-  return Number.isNaN(time) ? undefined : time
+/** NaN for what is no instant, which the store refuses. */
+function instantOf(cell: unknown): number {
+  return typeof cell === 'string' ? parseInstantText(cell) : Number.NaN
 }

@@ -36,7 +36,7 @@ export interface RecordRowError {
   readonly index: number
   readonly symbol: string
   readonly time: number
-  /** `unknown_column`, `missing_column`, `too_many_decimals`, `symbol_invalid`, a rule of the dataset, … */
+  /** `unknown_column`, `missing_column`, `too_many_decimals`, `symbol_invalid`, `key_ambiguous`, a rule of the dataset, … */
   readonly rule: string
   readonly column: string | undefined
   readonly message: string

@@ -1,7 +1,7 @@
 import { type ColumnValue, checkValue, isFault, isInstant, isStorable, valueText } from './columns.ts'
 import { type Dataset, type DatasetDefinition, datasetDefinition } from './datasets.ts'
 import type { RecordBatch, RecordInput, RecordRowError } from './RecordStore.ts'
-import type { StoredRow } from './StoredRow.ts'
+import { type StoredRow, sameContent } from './StoredRow.ts'
 
 /** A row of a batch that can be stored. */
 export interface CheckedRow extends StoredRow {
@@ -33,8 +33,14 @@ export function checkRows<D extends Dataset>(batch: RecordBatch<D>, recordedAt: 
   const names = new Set(definition.columns.map((column) => column.name))
   const rows: CheckedRow[] = []
   const errors: RecordRowError[] = []
+  const apart = definition.columns.findIndex(({ name }) => name === definition.toldApartBy)
+  const unnamed = new Map<string, StoredRow>()
   batch.rows.forEach((input, index) => {
-    const row = checkRow(definition, names, input, recordedAt)
+    const checked = checkRow(definition, names, input, recordedAt)
+    const row =
+      'rule' in checked || apart < 0 || input.key !== undefined || checked.values[apart] !== null
+        ? checked
+        : unambiguous(checked, unnamed, definition.toldApartBy!)
     if ('rule' in row) {
       const { rule, column, message } = row
       errors.push({ index, symbol: input.symbol, time: input.time, rule, column, message })
@@ -43,6 +49,19 @@ export function checkRows<D extends Dataset>(batch: RecordBatch<D>, recordedAt: 
     }
   })
   return { rows, errors }
+}
+
+/** Of two rows that differ and have no name, the second would be taken for a restatement of the first. */
+function unambiguous(row: StoredRow, seen: Map<string, StoredRow>, column: string): StoredRow | Fault {
+  const id = JSON.stringify([row.symbol, row.time, row.key, row.recordedAt])
+  const before = seen.get(id)
+  if (before === undefined) seen.set(id, row)
+  if (before === undefined || sameContent(before, row)) return row
+  return {
+    rule: 'key_ambiguous',
+    column,
+    message: `expected ${column} or a key, because another row of ${row.symbol} has the key "${row.key}" and other values`,
+  }
 }
 
 function checkRow(

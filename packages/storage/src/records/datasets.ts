@@ -26,6 +26,8 @@ export interface DatasetDefinition {
   readonly columns: readonly RecordColumn[]
   /** Columns that tell apart records of one symbol and instant, when the row brings no key of its own. */
   readonly keyColumns: readonly string[]
+  /** Of these, the one without which two rows of a batch that differ cannot be told from versions of one record. */
+  readonly toldApartBy?: string
   readonly rules: readonly RecordRule[]
 }
 
@@ -150,6 +152,7 @@ export const DATASETS = {
       optional('extra', 'json'),
     ],
     keyColumns: ['kind', 'action_id'],
+    toldApartBy: 'action_id',
     rules: [
       oneOf('kind', CORPORATE_ACTION_KINDS),
       positive('split_from'),
@@ -177,6 +180,7 @@ export const DATASETS = {
       optional('extra', 'json'),
     ],
     keyColumns: ['channel', 'post_id'],
+    toldApartBy: 'post_id',
     rules: [
       notNegative('mentions'),
       notNegative('positive'),
@@ -231,6 +235,7 @@ export const DATASETS = {
       optional('url', 'text'),
     ],
     keyColumns: ['filing_id', 'line'],
+    toldApartBy: 'line',
     rules: [notNegative('price')],
   },
   filings: {
@@ -276,6 +281,7 @@ export const DATASETS = {
       optional('extra', 'json'),
     ],
     keyColumns: ['firm', 'analyst'],
+    toldApartBy: 'analyst',
     rules: [positive('target_price')],
   },
   features: {
