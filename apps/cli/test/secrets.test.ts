@@ -14,6 +14,7 @@ import {
   startStandInServer,
 } from '@varve/providers/testing'
 import { createPostgresClient } from '@varve/storage'
+import { type S3Double, startS3Double } from '@varve/storage/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { start, until, varve } from './support.ts'
 
@@ -27,16 +28,23 @@ const PLANTED: Readonly<Record<string, string>> = {
   'providers.alpaca.keyId': `PK${canary(18).toUpperCase()}`,
   'providers.alpaca.secretKey': canary(40),
   'alerting.webhookUrl': `hook${canary(24)}`,
+  'connections.s3.accessKeyId': `AKIA${canary(16).toUpperCase()}`,
+  'connections.s3.secretAccessKey': canary(40),
+  'storage.lake.encryptionKey': canary(64),
+  'backup.encryptionKey': canary(64),
 }
+/** In a list, so no setting of its own. */
+const PREVIOUS = canary(64)
 /** Never accepted by anybody, typed where no secret belongs. */
 const MISPLACED = `oops${canary(28)}`
-const secrets = [...Object.values(PLANTED), MISPLACED]
+const secrets = [...Object.values(PLANTED), PREVIOUS, MISPLACED]
 
 const database = `secrets_${randomUUID().replaceAll('-', '')}`
 const server = process.env.VARVE_TEST_DATABASE_URL!
 let folder: string
 let market: StandInServer
 let accounts: StandInAccounts
+let bucket: S3Double
 let env: Record<string, string>
 /** Everything that was ever printed, served or written. */
 const seen: { readonly where: string; readonly text: string }[] = []
@@ -69,6 +77,7 @@ beforeAll(async () => {
     ],
     dataKeys: [],
   })
+  bucket = await startS3Double({ accessKeyId: PLANTED['connections.s3.accessKeyId']! })
   const url = new URL(server)
   url.pathname = `/${database}`
   url.password = PLANTED['connections.databaseUrl']!
@@ -78,9 +87,23 @@ beforeAll(async () => {
     POLYGON_API_KEY: PLANTED['providers.polygon.apiKey']!,
     APCA_API_KEY_ID: PLANTED['providers.alpaca.keyId']!,
     APCA_API_SECRET_KEY_FILE: join(folder, 'alpaca-secret'),
+    AWS_ACCESS_KEY_ID: PLANTED['connections.s3.accessKeyId']!,
+    AWS_SECRET_ACCESS_KEY: PLANTED['connections.s3.secretAccessKey']!,
+    VARVE_LAKE_KEY: PLANTED['storage.lake.encryptionKey']!,
+    VARVE_BACKUP_KEY: PLANTED['backup.encryptionKey']!,
+    VARVE_PREVIOUS_BACKUP_KEY: PREVIOUS,
     VARVE_ALERT_WEBHOOK_URL: `https://127.0.0.1:9/${PLANTED['alerting.webhookUrl']}`,
   }
   write('providers.yaml', providers(market.url))
+  write(
+    'connections.yaml',
+    `s3:\n  bucket: ${bucket.bucket}\n  endpoint: ${bucket.endpoint}\n  accessKeyId: \${AWS_ACCESS_KEY_ID}\n  secretAccessKey: \${AWS_SECRET_ACCESS_KEY}\n`,
+  )
+  write('storage.yaml', 'lake:\n  encryptionKey: ${VARVE_LAKE_KEY}\n')
+  write(
+    'backup.yaml',
+    'backupPrefix: kept\nencryptionKey: ${VARVE_BACKUP_KEY}\npreviousKeys: ["${VARVE_PREVIOUS_BACKUP_KEY}"]\n',
+  )
   write('alerting.yaml', 'webhookUrl: ${VARVE_ALERT_WEBHOOK_URL}\ntimeoutMs: 500\n')
   write('rate-limits.yaml', 'profiles:\n  test: [{ limit: 900, windowMs: 100 }]\n')
   write('daemon.yaml', 'port: 0\nreload: { pollMs: 100, settleMs: 0 }\n')
@@ -90,6 +113,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await market.close()
   await accounts[Symbol.asyncDispose]()
+  await bucket.close()
   await using admin = createPostgresClient({ connectionString: server, maxConnections: 1 })
   await admin.exec(`DROP DATABASE ${sqlName(database)} WITH (FORCE)`)
   rmSync(folder, { recursive: true, force: true })
@@ -148,6 +172,8 @@ it('no secret shows in what a full run prints, logs, serves, reports or stores',
   expect(await take(['doctor', '--data-dir', 'data'])).toBe(0)
   expect(await take(['run', '--as-of', SESSION, '--data-dir', 'data', '--json'])).toBe(0)
   expect(await take(['config', 'export', 'exported.json'])).toBe(0)
+  expect(await take(['db', 'backup', '--data-dir', 'data', '--json'])).toBe(0)
+  expect(await take(['db', 'restore', '--verify', '--json'])).toBe(0)
 
   // A daemon, through a reload that fails because of a secret in the wrong place.
   const daemon = start(['daemon', '--as-of', SESSION, '--data-dir', 'data'], folder, env)
@@ -181,7 +207,12 @@ it('no secret shows in what a full run prints, logs, serves, reports or stores',
   expect(await take(['doctor', '--data-dir', 'data'], { DATABASE_URL: nowhere.href })).toBe(1)
   expect(await take(['config', 'check'], { DATABASE_URL: `mysql://u:${MISPLACED}@host/db` })).toBe(1)
 
+  for (const name of ['VARVE_BACKUP_KEY', 'AWS_ACCESS_KEY_ID'])
+    expect(await take(['db', 'restore', '--verify'], { [name]: `${MISPLACED}${MISPLACED}` })).toBe(1)
+
   // What stayed behind.
+  for (const [path, { content }] of bucket.objects)
+    seen.push({ where: `the bucket's ${path}`, text: Buffer.from(content).toString('latin1') })
   for (const path of [...filesBelow(join(folder, 'data')), join(folder, 'exported.json')])
     seen.push({ where: path, text: readFileSync(path, 'latin1') })
   const client = createPostgresClient({ connectionString: env.DATABASE_URL! })
@@ -195,6 +226,7 @@ it('no secret shows in what a full run prints, logs, serves, reports or stores',
   // The keys did reach those they are for, and the search does find what is there.
   expect(market.log().some(({ status }) => status === 200)).toBe(true)
   expect(accounts.log().some(({ status }) => status === 200)).toBe(true)
+  expect(bucket.objects.size).toBeGreaterThan(3)
   expect(leaks(['[secret]'])).not.toEqual([])
   seen.push({ where: 'planted', text: `postgres://varve:${PLANTED['connections.databaseUrl']}@db/varve` })
   expect(leaks(secrets)).toEqual(['planted'])

@@ -16,5 +16,14 @@ export const VARIABLES: Readonly<Record<string, VariableRule>> = {
     secret: true,
     kind: 'webhookUrl',
   },
+  AWS_ACCESS_KEY_ID: {
+    description: 'Key id of the account the bucket is reached with',
+    secret: true,
+    kind: 'apiKey',
+  },
+  AWS_SECRET_ACCESS_KEY: { description: 'Its secret', secret: true, kind: 'apiKey' },
+  VARVE_LAKE_KEY: { description: 'Encrypts lake files', secret: true },
+  VARVE_BACKUP_KEY: { description: 'Encrypts backups', secret: true },
+  VARVE_PREVIOUS_BACKUP_KEY: { description: 'Reads backups made with an earlier key', secret: true },
   VARVE_LAKE_DIRECTORY: { description: 'Folder of the Parquet lake' },
 }
