@@ -1,7 +1,7 @@
 // What goes wrong around the store: the server is killed and started again, the bucket flaps.
 import { systemClock } from '@varve/core'
 import type { S3Double, S3FaultKind } from '../../packages/storage/src/testing/s3Double.ts'
-import type { SwitchablePostgres } from './switchablePostgres.ts'
+import type { SwitchablePostgres } from '../testing/switchablePostgres.ts'
 
 export interface Weather {
   /** Times the server was killed and came back. */

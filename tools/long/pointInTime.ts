@@ -10,14 +10,14 @@ import {
   createLocalLake,
   createPostgresClient,
   storageMigrations,
-} from './pointInTimeStorage.ts'
+} from '@varve/storage'
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startPostgres } from '../testing/postgres.ts'
 import { copyDataDirectory, giveTo, startRecovered } from './pointInTimeServer.ts'
-import { seededRandom } from './seededRandom.ts'
+import { seededRandom } from '../../packages/storage/test/support.ts'
 
 const MOMENTS = 3
 const { values } = parseArgs({ options: { seed: { type: 'string', default: '1' } } })

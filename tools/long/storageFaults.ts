@@ -29,8 +29,8 @@ import {
   playReader,
 } from './faultsPlayers.ts'
 import { makeWeather } from './faultsWeather.ts'
-import { seededRandom } from './seededRandom.ts'
-import { startSwitchablePostgres } from './switchablePostgres.ts'
+import { seededRandom } from '../../packages/storage/test/support.ts'
+import { startSwitchablePostgres } from '../testing/switchablePostgres.ts'
 
 const { values } = parseArgs({
   options: { seed: { type: 'string' }, seconds: { type: 'string', default: '60' } },

@@ -71,6 +71,8 @@ class Model {
         counts.inserted++
         series.rows.set(time, { recorded, price, history: new Map() })
       } else if (recorded < before.recorded) {
+        // What is in force stays as it is.
+        counts.unchanged++
         before.history.set(recorded, price)
       } else if (before.price === price) {
         counts.unchanged++
@@ -233,10 +235,6 @@ describe.each(engines)('any history against a plain map, on %s', (engine) => {
         const plan = { hotFrom: () => hotFrom, initialWatermark: model.watermark! }
         const staged = await store.stage(batch, plan, { recordedAt })
         const done = await test.sql.tx((tx) => store.commit(tx, staged))
-        expect(done.inserted + done.updated + done.unchanged).toBe(
-          staged.inserted + staged.updated + staged.unchanged,
-        )
-        delete (expected as Partial<typeof expected>).unchanged
         expect(done, `load in step ${step} of seed ${seed}`).toMatchObject(expected)
       } else if (action < 0.75) {
         asOf = Math.min(FIRST + DAYS, asOf + Math.floor(random() * 5))
@@ -316,6 +314,6 @@ describe.each(engines)('any history against a plain map, on %s', (engine) => {
     expect(blind).toBeGreaterThan(0)
     // And one that shows today's values for a past day.
     expect(forgetful).toBeGreaterThan(0)
-    expect(restoredRows, 'rows that came back from the lake').toBeGreaterThan(10)
+    expect(restoredRows, 'rows that came back from the lake').toBeGreaterThan(50)
   })
 })

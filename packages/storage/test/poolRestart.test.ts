@@ -1,11 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 // eslint-disable-next-line @nx/enforce-module-boundaries -- a server of its own, which no package may bring along
-import { type TestPostgres, startPostgres } from '../../../tools/testing/postgres.ts'
+import {
+  type SwitchablePostgres,
+  startSwitchablePostgres,
+} from '../../../tools/testing/switchablePostgres.ts'
 import { createPostgresClient } from '../src/hot/PostgresClient.ts'
 
 const RESTARTS = 3
@@ -14,81 +13,10 @@ const DOWN_MS = 300
 const WRITERS = 120
 const CONNECTIONS = 10
 
-/** A server that can be killed as by a power switch and started again on the same data. */
-interface Switchable {
-  readonly url: string
-  kill(): Promise<void>
-  start(): Promise<void>
-  stop(): Promise<void>
-}
-
-async function startSwitchable(): Promise<Switchable> {
-  // Commits must be in the kernel before they are acknowledged: killing a process loses nothing that is there.
-  const server: TestPostgres = await startPostgres({ synchronous_commit: 'on' })
-  const look = createPostgresClient({ connectionString: server.url, maxConnections: 1 })
-  const { rows } = await look.query<{ data: string; binaries: string }>(
-    `SELECT current_setting('data_directory') AS data, (SELECT setting FROM pg_config WHERE name = 'BINDIR') AS binaries`,
-  )
-  await look.close()
-  const { data, binaries } = rows[0]!
-  const { uid, gid } = statSync(data)
-  const port = new URL(server.url).port
-  let pid = server.pid
-  let again: ChildProcess | undefined
-  const gone = async (): Promise<void> => {
-    for (;;) {
-      try {
-        process.kill(pid, 0)
-      } catch {
-        return
-      }
-      await pause(10)
-    }
-  }
-  const kill = async (): Promise<void> => {
-    process.kill(pid, 'SIGQUIT') // "immediate": no goodbye, recovery at the next start
-    await (again === undefined || again.exitCode !== null ? gone() : once(again, 'exit'))
-  }
-  return {
-    url: server.url,
-    kill,
-    start() {
-      again = spawn(
-        join(binaries, 'postgres'),
-        [
-          '-D',
-          data,
-          '-p',
-          port,
-          '-h',
-          '127.0.0.1',
-          '-k',
-          '',
-          '-c',
-          'fsync=off',
-          '-c',
-          'full_page_writes=off',
-        ],
-        {
-          ...(process.getuid?.() === 0 ? { uid, gid } : {}),
-          cwd: dirname(data),
-          stdio: 'ignore',
-        },
-      )
-      pid = again.pid!
-      return Promise.resolve()
-    },
-    async stop() {
-      if (again !== undefined && again.exitCode === null) await kill()
-      await server.stop()
-    },
-  }
-}
-
 describe('a pool whose server is killed and started again under load', () => {
-  let server: Switchable
+  let server: SwitchablePostgres
   beforeAll(async () => {
-    server = await startSwitchable()
+    server = await startSwitchablePostgres()
   })
   afterAll(() => server.stop())
 

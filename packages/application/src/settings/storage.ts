@@ -10,7 +10,7 @@ import { duckdbReaderOptionsSchema } from '@varve/storage/duckdb'
 import { s3LakeOptionsSchema } from '@varve/storage/s3'
 import { z } from 'zod'
 
-const { batchSize, chunkSymbols, deleteSeries, dropLockTimeoutMs, copyChunkBytes, ...lake } =
+const { batchSize, chunkSymbols, deleteSeries, dropLockTimeoutMs, copyChunkBytes, partitionsAhead, ...lake } =
   barStoreOptionsSchema.shape
 
 /** Where rows lie and how they are moved: hot in Postgres, cold in the lake. */
@@ -27,6 +27,7 @@ export const storageSettingsSchema = z.strictObject({
       deleteSeries,
       dropLockTimeoutMs,
       copyChunkBytes,
+      partitionsAhead,
       ...quarantineOptionsSchema.shape,
     })
     .prefault({})

@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
-import { startPostgres } from '../testing/postgres.ts'
+import { startPostgres } from './postgres.ts'
 
 const START_TIMEOUT_MS = 60_000
 const LOOK_AGAIN_MS = 20
